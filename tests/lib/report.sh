@@ -6,7 +6,9 @@ failures=() # what failed, by stage
 durations=()
 lanes=()    # "function pid" of those that run
 logs=$(mktemp -d)
-trap 'rm -rf "$logs"' EXIT
+# Lanes are process groups of their own: what they started ends with them.
+trap 'for entry in ${lanes[@]+"${lanes[@]}"}; do kill -- "-${entry#* }" 2>/dev/null || true; done; rm -rf "$logs"' EXIT
+trap 'exit 130' INT TERM
 
 # stage NAME COUNTER COMMAND...: runs the command, which may fail, and counts its results from its output with COUNTER.
 stage() {
@@ -29,8 +31,10 @@ stage() {
 lane() {
     local of=$logs/lane-$1
     mkdir "$of"
+    set -m
     (
-        trap - EXIT
+        trap - EXIT INT TERM
+        set +m
         passed=0 failed=0 skipped=() failures=() durations=()
         "$1"
         { printf 'count %d %d\n' "$passed" "$failed"
@@ -39,6 +43,7 @@ lane() {
           for line in ${durations[@]+"${durations[@]}"}; do printf 'duration %s\n' "$line"; done
         } >"$of/results"
     ) >"$of/output" 2>&1 </dev/null &
+    set +m
     lanes+=("$1 $!")
 }
 

@@ -94,9 +94,9 @@ impl ReadSourceArgs {
 
     /// The same as a SLAP client sees it, and the catalogue.
     pub fn open(&self) -> anyhow::Result<(Master, CatalogueFile)> {
-        ensure!(self.as_of.is_none(), "--as-of: SLAP knows nothing of the past; leave it out");
         let catalogue = self.client.catalogue()?;
-        Ok((Master::new(self.server_of(&catalogue)?), catalogue))
+        let server = self.server_of(&catalogue)?.as_of(self.as_of.as_deref());
+        Ok((Master::new(server), catalogue))
     }
 
     fn server_of(&self, catalogue: &CatalogueFile) -> anyhow::Result<Server> {

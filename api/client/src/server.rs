@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
-use ureq::http::header::{AUTHORIZATION, RETRY_AFTER};
+use ureq::http::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
 use ureq::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use ureq::middleware::MiddlewareNext;
 use ureq::tls::TlsConfig;
@@ -170,16 +170,15 @@ impl Server {
     /// Reads; asks again as long as what is to be shown of the past is being derived.
     fn read(&self, url: &str, query: &[(&str, &str)]) -> Result<Response<Body>, ureq::Error> {
         let as_of = self.as_of.as_deref().map(|point| ("as_of", point));
-        loop {
-            let request = self.agent.get(url).query_pairs(query.iter().copied().chain(as_of));
-            let response = request.call()?;
-            if as_of.is_none() || response.status() != StatusCode::ACCEPTED {
-                return Ok(response);
-            }
-            let told =
-                response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-            thread::sleep(Duration::from_secs(told.unwrap_or(1)));
+        let mut response = self.agent.get(url).query_pairs(query.iter().copied().chain(as_of)).call()?;
+        while as_of.is_some() && response.status() == StatusCode::ACCEPTED {
+            let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+            let Some(place) = header(LOCATION).map(|place| self.place(place)) else { break };
+            let seconds = header(RETRY_AFTER).and_then(|seconds| seconds.parse().ok());
+            thread::sleep(Duration::from_secs(seconds.unwrap_or(1)));
+            response = self.agent.get(&place).call()?;
         }
+        Ok(response)
     }
 
     /// Refuses to change something in the past.

@@ -1,14 +1,16 @@
 //! The views as they were at an event, for reads with `as_of`.
 //!
 //! They are derived from the log again: from the nearest earlier ones that are kept, or from the first event on. Whoever
-//! asks for the same event meanwhile waits for the same work. The two used last are kept, and one is derived at a time,
-//! because each takes as much memory as the views that follow the log (what did not change between two is shared).
+//! asks for the same event meanwhile waits for the same work. Each takes as much memory as the views that follow the log:
+//! the two used last are kept, until nobody has used them for a while. One that is new stays until its reader comes back.
 //!
 //! Invariants: views of the past never change; deriving them reads the log and nothing else, and holds no lock.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use slapledger_billing::BillingView;
@@ -18,14 +20,23 @@ use slapledger_core::log::envelope::EventDecoder;
 use slapledger_core::log::store::{EventStore, read_frames};
 use slapledger_projections::replay::{ReplayFault, replay};
 use slapledger_projections::{AccessView, Projects, SlapViews, stop};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
+use crate::rating_pool::RatingShare;
 use crate::views::{ProjectView, ViewSource};
 
 /// How many are kept.
 const MOST_KEPT: usize = 2;
+/// How many are kept while their readers come back for them.
+const MOST_NEW: usize = 4;
+/// How long a reader has to come back.
+const NEW: Duration = Duration::from_secs(10);
+/// How long views are kept that nobody reads.
+pub const IDLE: Duration = Duration::from_secs(600);
 /// How many are derived or wait for it.
 const MOST_DERIVED: usize = 16;
+/// How many of one sender.
+const MOST_DERIVED_OF_ONE: usize = 2;
 
 /// The views as they were when an event was the last.
 #[derive(Debug)]
@@ -70,6 +81,12 @@ pub enum PastFault {
     /// There was no place to derive them in time, or too much is derived already.
     #[error("too many views of the past are being derived")]
     Busy,
+    /// A bug.
+    #[error("deriving the views as of sequence {at} panicked")]
+    Panicked {
+        /// The event.
+        at: Sequence,
+    },
 }
 
 type PastResult = Result<Arc<PastViews>, PastFault>;
@@ -111,81 +128,103 @@ pub enum FoundPast {
 }
 
 /// The views of the past that are kept or being derived.
-#[derive(Debug, Clone)]
-pub struct PastCache {
-    pasts: Arc<Mutex<Pasts>>,
-    turn: Arc<Semaphore>,
-}
-
-impl Default for PastCache {
-    fn default() -> Self {
-        Self { pasts: Arc::default(), turn: Arc::new(Semaphore::new(1)) }
-    }
-}
+#[derive(Debug, Clone, Default)]
+pub struct PastCache(Arc<Mutex<Pasts>>);
 
 #[derive(Debug, Default)]
 struct Pasts {
     /// The last used at the end.
-    kept: VecDeque<Arc<PastViews>>,
-    derived: BTreeMap<Sequence, PastProgress>,
+    kept: Vec<KeptPast>,
+    /// Each with who asked first.
+    derived: BTreeMap<Sequence, (RatingShare, PastProgress)>,
+}
+
+#[derive(Debug)]
+struct KeptPast {
+    views: Arc<PastViews>,
+    used: Instant,
+    /// Nobody has read them yet.
+    is_new: bool,
 }
 
 /// The work of deriving views. Dropped before it is done, it tells those who wait to come back.
 pub struct PastWork {
     at: Sequence,
-    nearest: Option<Arc<PastViews>>,
     cache: PastCache,
     reached: Arc<AtomicU64>,
     done: watch::Sender<Option<PastResult>>,
 }
 
 impl PastCache {
-    /// The turn to derive views: one after the other has it, so that memory holds few of them.
-    ///
-    /// # Errors
-    /// Never: it is not closed.
-    pub async fn turn(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
-        Arc::clone(&self.turn).acquire_owned().await
-    }
-
-    /// The views as of an event of the log.
-    pub fn find(&self, at: Sequence) -> Result<FoundPast, PastFault> {
-        let mut pasts = self.pasts.lock();
-        if let Some(place) = pasts.kept.iter().position(|kept| kept.at == at) {
-            let kept = pasts.kept.remove(place).expect("it was found there");
-            pasts.kept.push_back(Arc::clone(&kept));
+    /// The views as of an event of the log, for a sender.
+    pub fn find(&self, at: Sequence, share: &RatingShare) -> Result<FoundPast, PastFault> {
+        if let Some(kept) = self.kept(at) {
             return Ok(FoundPast::Kept(kept));
         }
-        if let Some(progress) = pasts.derived.get(&at) {
+        let mut pasts = self.0.lock();
+        if let Some((_, progress)) = pasts.derived.get(&at) {
             return Ok(FoundPast::Derived(progress.clone()));
         }
-        if pasts.derived.len() >= MOST_DERIVED {
+        let of_one = pasts.derived.values().filter(|(of, _)| of == share).count();
+        if of_one >= MOST_DERIVED_OF_ONE || pasts.derived.len() >= MOST_DERIVED {
             return Err(PastFault::Busy);
         }
         let (done, waiting) = watch::channel(None);
         let reached = Arc::new(AtomicU64::default());
         let progress = PastProgress { at, reached: Arc::clone(&reached), done: waiting };
-        pasts.derived.insert(at, progress.clone());
-        let earlier = pasts.kept.iter().filter(|kept| kept.at < at);
-        let nearest = earlier.max_by_key(|kept| kept.at).map(Arc::clone);
-        let work = PastWork { at, nearest, cache: self.clone(), reached, done };
-        Ok(FoundPast::Absent(progress, work))
+        pasts.derived.insert(at, (share.clone(), progress.clone()));
+        Ok(FoundPast::Absent(progress, PastWork { at, cache: self.clone(), reached, done }))
+    }
+
+    /// The views as of an event, if they are kept.
+    pub fn kept(&self, at: Sequence) -> Option<Arc<PastViews>> {
+        let mut pasts = self.0.lock();
+        let place = pasts.kept.iter().position(|kept| kept.views.at == at)?;
+        let views = pasts.kept.remove(place).views;
+        pasts.kept.push(KeptPast { views: Arc::clone(&views), used: Instant::now(), is_new: false });
+        Some(views)
+    }
+
+    /// Forgets views that nobody has read for a while; whether none is left.
+    pub fn forget_idle(&self) -> bool {
+        let mut pasts = self.0.lock();
+        let idle: Vec<_> = pasts.kept.extract_if(.., |kept| kept.used.elapsed() >= IDLE).collect();
+        let is_empty = pasts.kept.is_empty();
+        drop(pasts);
+        // To free them takes time.
+        drop(idle);
+        is_empty
+    }
+
+    /// The views of the last event before one, of those that are kept.
+    fn nearest(&self, at: Sequence) -> Option<Arc<PastViews>> {
+        let pasts = self.0.lock();
+        let earlier = pasts.kept.iter().map(|kept| &kept.views).filter(|views| views.at < at);
+        earlier.max_by_key(|views| views.at).map(Arc::clone)
     }
 
     fn end(&self, at: Sequence, result: &PastResult) {
-        let mut pasts = self.pasts.lock();
+        let mut pasts = self.0.lock();
         pasts.derived.remove(&at);
+        let mut over = Vec::new();
         if let Ok(views) = result {
-            pasts.kept.push_back(Arc::clone(views));
-            let over = pasts.kept.len().saturating_sub(MOST_KEPT);
-            pasts.kept.drain(..over);
+            pasts.kept.push(KeptPast { views: Arc::clone(views), used: Instant::now(), is_new: true });
+            let is_wanted = |kept: &KeptPast| kept.is_new && kept.used.elapsed() < NEW;
+            while pasts.kept.len() > MOST_KEPT {
+                let most = pasts.kept.len() > MOST_NEW;
+                let Some(place) = pasts.kept.iter().position(|kept| most || !is_wanted(kept)) else { break };
+                over.push(pasts.kept.remove(place));
+            }
         }
+        drop(pasts);
+        // To free them takes time.
+        drop(over);
     }
 }
 
 impl PastWork {
     /// Derives them; stops where [`stop::check`] does.
-    pub fn run(mut self, store: &dyn EventStore) {
+    pub fn run(self, store: &dyn EventStore) {
         let derived = self.derive(store).map(Arc::new);
         let unread = |fault: ReplayFault| {
             let cause = format!("{:#}", anyhow::Error::from(fault)).into();
@@ -194,14 +233,15 @@ impl PastWork {
         self.tell(derived.map_err(unread));
     }
 
-    fn derive(&mut self, store: &dyn EventStore) -> Result<PastViews, ReplayFault> {
+    fn derive(&self, store: &dyn EventStore) -> Result<PastViews, ReplayFault> {
         let at = self.at;
         let (mut slap, mut billing, mut access, mut after) = Default::default();
-        if let Some(nearest) = self.nearest.take() {
+        if let Some(nearest) = self.cache.nearest(at) {
             (slap, billing) = (nearest.slap.clone(), nearest.billing.clone());
             (access, after) = (nearest.access.clone(), nearest.at);
         }
         let span = (after, at);
+        self.reached.store(after.0, Ordering::Relaxed);
         replay(store, &mut slap, span, |_| stop::check())?;
         replay(store, &mut access, span, |_| stop::check())?;
         // This one takes longest: it looks at usage.
@@ -221,7 +261,8 @@ impl PastWork {
 impl Drop for PastWork {
     fn drop(&mut self) {
         if self.done.borrow().is_none() {
-            self.tell(Err(PastFault::Busy));
+            let at = self.at;
+            self.tell(Err(if thread::panicking() { PastFault::Panicked { at } } else { PastFault::Busy }));
         }
     }
 }

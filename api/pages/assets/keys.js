@@ -1,7 +1,8 @@
 // Keys: "/" to search, "j" and "k" to the next and previous row, "g" and a letter to a page.
 // Off while somebody types. Pages are complete without it.
 (() => {
-  const pages = { o: "/ui/home", i: "/v1/invoices", n: "/v1/instance-trees", c: "/v1/computers", u: "/ui/usage", l: "/v1/events" };
+  // By the names of the entries of the menu, whose links also say of which time a page is.
+  const pages = { o: "home", i: "invoices", n: "instances", c: "computers", u: "usage", l: "log" };
   let going = false;
   const rows = () => [...document.querySelectorAll("main tbody a.why, main tbody th a")];
   const step = (by) => {
@@ -13,7 +14,7 @@
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
     if (going) {
       going = false;
-      if (pages[event.key]) location.assign(pages[event.key]);
+      document.querySelector(`#menu a[data-testid="nav-${pages[event.key]}"]`)?.click();
       return;
     }
     if (event.key === "g") going = true;

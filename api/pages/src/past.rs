@@ -16,8 +16,8 @@ pub(crate) fn carry(address: &str, as_of: &str) -> String {
     format!("{place}{joint}{AS_OF}={as_of}{fragment}")
 }
 
-/// A page whose links to routes and pages carry the parameter, whose forms that read do, and whose forms that change
-/// something are hidden.
+/// A page whose links to routes and pages carry the parameter, whose forms that read do, and which has no forms that
+/// change something.
 pub(crate) fn carried(html: &str, as_of: &str) -> String {
     let mut written = String::with_capacity(html.len() + 1024);
     let mut rest = html;
@@ -33,7 +33,10 @@ pub(crate) fn carried(html: &str, as_of: &str) -> String {
             written.push_str(tag);
             written.push_str(&format!("<input type=\"hidden\" name=\"{AS_OF}\" value=\"{as_of}\">"));
         } else if is_main && tag.starts_with("<form ") {
-            written.push_str(&tag.replacen("<form ", "<form hidden ", 1));
+            // Forms do not stand in each other: it ends with the next end.
+            let length = rest[end..].find(FORM_END).map_or(rest.len() - end, |at| at + FORM_END.len());
+            rest = &rest[end + length..];
+            continue;
         } else {
             written.push_str(tag);
         }
@@ -43,19 +46,32 @@ pub(crate) fn carried(html: &str, as_of: &str) -> String {
     written
 }
 
+/// The same of an address in an attribute.
+fn written_carry(address: &str, as_of: &str) -> String {
+    if address.contains("as_of=") {
+        address.to_owned()
+    } else {
+        carry(address, as_of).replace("&as_of=", "&amp;as_of=")
+    }
+}
+
 /// A link with the parameter, if it leads to a route or a page that may take it.
 fn link(tag: &str, as_of: &str) -> String {
     const HREF: &str = "href=\"";
     let Some(begin) = tag.find(HREF).map(|at| at + HREF.len()) else { return tag.to_owned() };
     let Some(length) = tag[begin..].find('"') else { return tag.to_owned() };
-    let address = tag[begin..begin + length].replace("&amp;", "&");
-    let leads = address.starts_with("/v1/") || address.starts_with("/ui/");
-    if !leads || ONLY_NOW.iter().any(|path| address.starts_with(path)) {
+    // As it is written, with what is escaped in it.
+    let address = &tag[begin..begin + length];
+    let leads = ["/v1/", "/ui/", "?"].into_iter().any(|start| address.starts_with(start));
+    if !leads || tag.contains(TO_NOW) || ONLY_NOW.iter().any(|path| address.starts_with(path)) {
         return tag.to_owned();
     }
-    let carried = carry(&address, as_of).replace('&', "&amp;");
-    format!("{}{carried}{}", &tag[..begin], &tag[begin + length..])
+    format!("{}{}{}", &tag[..begin], written_carry(address, as_of), &tag[begin + length..])
 }
+
+/// Marks the link that leads from a page of the past to the present.
+const TO_NOW: &str = "data-testid=\"page-now\"";
+const FORM_END: &str = "</form>";
 
 /// What knows nothing of the past.
 const ONLY_NOW: [&str; 6] =
@@ -70,11 +86,11 @@ mod tests {
         let html = r##"<nav><a class="x" href="/ui/home">h</a><form method="post" action="/ui/sign-out"></form></nav>
 <main id="main"><a href="/v1/invoices/A?line=2&amp;open=1#l">i</a><a href="?cursor=3&amp;as_of=7">n</a>
 <a href="/v1/projections">p</a><a href="/v1/events?as_of=5">e</a><form method="get" action="/v1/events"><input></form>
-<form class="f" method="post"><button>b</button></form><p>href=&quot;/v1/x&quot;</p></main>"##;
+<a href="?ask=rename#d">r</a><a href="?" data-testid="page-now">now</a><a href="/v1/x?q=&quot;">q</a><form class="f" method="post"><button>b</button></form><p>href=&quot;/v1/x&quot;</p></main>"##;
         let expected = r##"<nav><a class="x" href="/ui/home?as_of=7">h</a><form method="post" action="/ui/sign-out"></form></nav>
 <main id="main"><a href="/v1/invoices/A?line=2&amp;open=1&amp;as_of=7#l">i</a><a href="?cursor=3&amp;as_of=7">n</a>
 <a href="/v1/projections">p</a><a href="/v1/events?as_of=5">e</a><form method="get" action="/v1/events"><input type="hidden" name="as_of" value="7"><input></form>
-<form hidden class="f" method="post"><button>b</button></form><p>href=&quot;/v1/x&quot;</p></main>"##;
+<a href="?ask=rename&amp;as_of=7#d">r</a><a href="?" data-testid="page-now">now</a><a href="/v1/x?q=&quot;&amp;as_of=7">q</a><p>href=&quot;/v1/x&quot;</p></main>"##;
         assert_eq!(carried(html, "7"), expected);
     }
 }

@@ -124,7 +124,8 @@ fn routes(engine: Arc<Engine>) -> Router {
 async fn metrics(State(engine): State<Arc<Engine>>) -> Result<Response, Problem> {
     let text = tokio::task::spawn_blocking(move || engine.metrics.text(&engine));
     let text = tokio::time::timeout(METRICS_PATIENCE, text).await;
-    let text = text.map_err(|_| Problem::later(ProblemCode::Overloaded, "the views are not read in time", 15))?;
+    let text =
+        text.map_err(|_| Problem::later(ProblemCode::Overloaded, "the views are not read in time", 15))?;
     let text = text.map_err(|error| Problem::fault(&error))?;
     Ok(([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response())
 }

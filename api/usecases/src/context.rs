@@ -17,7 +17,7 @@ use slapledger_core::keyring::KeyRing;
 use slapledger_core::ledger::{Accepted, Ledger, Submission, SubmitError};
 use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_engine::certifier::Certifier;
-use slapledger_engine::past::{FoundPast, PastFault, PastProgress, PastViews};
+use slapledger_engine::past::{FoundPast, IDLE, PastFault, PastProgress, PastViews};
 use slapledger_engine::rating_pool::{RatingPoolFault, RatingShare};
 use slapledger_engine::{Engine, ProjectView, ViewSource};
 use slapledger_kit::code::ProblemCode;
@@ -156,18 +156,20 @@ impl RequestContext {
             PastFault::Busy => {
                 Problem::later(ProblemCode::Overloaded, format!("{fault}; try again later"), 5)
             }
-            PastFault::Unread { .. } => Problem::fault(&fault),
+            PastFault::Unread { .. } | PastFault::Panicked { .. } => Problem::fault(&fault),
         };
-        let mut progress = match self.engine.past.find(at).map_err(busy)? {
+        let share = self.rating_share();
+        let mut progress = match self.engine.past.find(at, &share).map_err(busy)? {
             FoundPast::Kept(views) => return Ok(PastAnswer::Ready(views)),
             FoundPast::Derived(progress) => progress,
             FoundPast::Absent(progress, work) => {
                 let (engine, store) = (Arc::clone(&self.engine), Arc::clone(self.ledger().store()));
-                let share = self.rating_share();
                 // What is not done tells so itself.
                 tokio::spawn(async move {
-                    let _turn = engine.past.turn().await;
                     let _ = engine.rating.run(share, move || work.run(&*store)).await;
+                    while !engine.past.forget_idle() {
+                        tokio::time::sleep(IDLE).await;
+                    }
                 });
                 progress
             }
@@ -239,7 +241,13 @@ impl RequestContext {
 
     /// The keys with which to open what is sealed in an instance for the caller.
     pub fn keys_for(&self, instance: &InstanceView) -> &Arc<KeyRing> {
-        if self.caller.opens_instance(instance) { self.keys() } else { &self.engine.withheld_keys }
+        // Who may read the past is decided by what is so now: what has ended has no node, which needs nothing of it.
+        let still = |view: &SlapViews, _| {
+            view.instances.get(instance.id).is_some_and(|now| self.caller.opens_instance(now))
+        };
+        let opens = self.caller.opens_instance(instance)
+            && (self.past.is_none() || self.engine.slap_of(self.project).read(still));
+        if opens { self.keys() } else { &self.engine.withheld_keys }
     }
 
     /// The computers of the caller, as of a sequence.

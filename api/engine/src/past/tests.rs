@@ -13,6 +13,10 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::{Engine, Open, accepted, unwatched};
 
+fn share(of: u64) -> RatingShare {
+    RatingShare { project: ProjectId::DEFAULT, party: of.to_string().into() }
+}
+
 fn instant(text: &str) -> Timestamp {
     Timestamp::parse_rfc3339(text).expect(text)
 }
@@ -50,9 +54,9 @@ fn engine(data: &Path, hours: u32) -> Engine {
 
 /// The views of an event, which are not there yet.
 fn derived(engine: &Engine, at: Sequence) -> Arc<PastViews> {
-    let Ok(FoundPast::Absent(_, work)) = engine.past.find(at) else { panic!("{at} is there") };
+    let Ok(FoundPast::Absent(_, work)) = engine.past.find(at, &share(1)) else { panic!("{at} is there") };
     work.run(&**engine.ledger.store());
-    let Ok(FoundPast::Kept(views)) = engine.past.find(at) else { panic!("{at} is not there") };
+    let Ok(FoundPast::Kept(views)) = engine.past.find(at, &share(1)) else { panic!("{at} is not there") };
     views
 }
 
@@ -85,8 +89,8 @@ fn the_past_is_what_the_log_gives_up_to_an_event_from_the_nearest_or_from_the_fi
         assert_eq!(views.at, at);
     }
     // Few are kept, those that were used last.
-    assert!(matches!(engine.past.find(head), Ok(FoundPast::Absent(..))));
-    assert!(matches!(engine.past.find(Sequence(7)), Ok(FoundPast::Kept(_))));
+    assert!(matches!(engine.past.find(head, &share(1)), Ok(FoundPast::Absent(..))));
+    assert!(matches!(engine.past.find(Sequence(7), &share(1)), Ok(FoundPast::Kept(_))));
     engine.shut_down().expect("nothing failed");
 }
 
@@ -111,14 +115,44 @@ fn work_that_is_not_done_tells_those_who_wait_and_more_than_enough_is_refused() 
     let cache = PastCache::default();
     let mut works = Vec::new();
     for at in 1..=MOST_DERIVED as u64 {
-        let Ok(FoundPast::Absent(progress, work)) = cache.find(Sequence(at)) else { panic!("{at}") };
+        let found = cache.find(Sequence(at), &share(at / 2));
+        let Ok(FoundPast::Absent(progress, work)) = found else { panic!("{at}") };
         works.push((progress, work));
     }
-    assert!(matches!(cache.find(Sequence(99)), Err(PastFault::Busy)));
-    let Ok(FoundPast::Derived(mut waiting)) = cache.find(Sequence(1)) else { panic!("it is derived") };
+    assert!(matches!(cache.find(Sequence(99), &share(99)), Err(PastFault::Busy)));
+    let Ok(FoundPast::Derived(mut waiting)) = cache.find(Sequence(1), &share(99)) else {
+        panic!("it is derived")
+    };
     works.clear();
     let told = waiting.finished();
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     assert_eq!(runtime.block_on(told).err(), Some(PastFault::Busy));
-    assert!(matches!(cache.find(Sequence(99)), Ok(FoundPast::Absent(..))));
+    assert!(matches!(cache.find(Sequence(99), &share(99)), Ok(FoundPast::Absent(..))));
+}
+
+#[test]
+fn one_sender_does_not_take_what_is_for_all() {
+    let cache = PastCache::default();
+    let asked = |at, of| cache.find(Sequence(at), &share(of));
+    let works: Vec<_> = (1..=MOST_DERIVED_OF_ONE as u64).map(|at| asked(at, 1)).collect();
+    assert!(works.iter().all(|found| matches!(found, Ok(FoundPast::Absent(..)))));
+    assert!(matches!(asked(9, 1), Err(PastFault::Busy)));
+    assert!(matches!(asked(9, 2), Ok(FoundPast::Absent(..))));
+}
+
+#[test]
+fn new_views_stay_until_their_reader_comes_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let engine = engine(folder.path(), 9);
+    let work = |at| match engine.past.find(Sequence(at), &share(at)) {
+        Ok(FoundPast::Absent(_, work)) => work.run(&**engine.ledger.store()),
+        _ => panic!("{at} is there"),
+    };
+    (1..=MOST_NEW as u64).for_each(work);
+    assert!((1..=MOST_NEW as u64).all(|at| engine.past.kept(Sequence(at)).is_some()));
+    // They were read: the next one takes their places.
+    work(7);
+    let kept = (1..=7).filter(|at| engine.past.kept(Sequence(*at)).is_some()).count();
+    assert_eq!(kept, MOST_KEPT);
+    engine.shut_down().expect("nothing failed");
 }

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::domain::time::Timestamp;
+use slapledger_engine::Engine;
 use slapledger_engine::past::{PastViews, last_before};
 use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::layer::Next;
@@ -26,7 +27,7 @@ const RETRY_AFTER_SECONDS: u32 = 1;
 #[derive(Debug, Clone)]
 pub(crate) struct AsOf {
     text: Arc<str>,
-    /// The whole address, to ask again.
+    /// The address without it.
     address: Arc<str>,
 }
 
@@ -91,7 +92,7 @@ pub(crate) async fn take_as_of(is_taken: bool, mut request: Request, next: Next)
 }
 
 fn taken(uri: &Uri) -> Result<Option<(AsOf, Uri)>, Problem> {
-    let Some(query) = uri.query().filter(|query| query.contains(AS_OF)) else { return Ok(None) };
+    let Some(query) = uri.query() else { return Ok(None) };
     let mut asked = None;
     let mut rest = form_urlencoded::Serializer::new(String::new());
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -102,37 +103,43 @@ fn taken(uri: &Uri) -> Result<Option<(AsOf, Uri)>, Problem> {
         }
     }
     let Some(text) = asked else { return Ok(None) };
-    let without = format!("{}?{}", uri.path(), rest.finish());
+    let address = format!("{}?{}", uri.path(), rest.finish());
     let without: Uri =
-        without.parse().map_err(|_| Problem::bad_request("the address cannot be read without as_of"))?;
-    Ok(Some((AsOf { text: (*text).into(), address: uri.to_string().into() }, without)))
+        address.parse().map_err(|_| Problem::bad_request("the address cannot be read without as_of"))?;
+    Ok(Some((AsOf { text: (*text).into(), address: address.into() }, without)))
 }
 
 impl AsOf {
     /// The views that it asks for.
     pub(crate) async fn views(&self, ctx: &RequestContext) -> Result<Arc<PastViews>, NotAdmitted> {
-        let at = sequence_of(ctx, &self.text).await?;
+        let at = sequence_of(&ctx.engine, &self.text).await?;
         match ctx.views_as_of(at).await? {
             PastAnswer::Ready(views) => Ok(views),
             PastAnswer::Pending(progress) => {
-                let pending = AsOfPending { as_of: progress.at(), reached: progress.reached() };
-                Err(NotAdmitted::Pending(AsOfNotYet { pending, address: Arc::clone(&self.address) }))
+                let pending = AsOfPending { as_of: at, reached: progress.reached() };
+                // An instant may mean another event later; whoever asks again asks for this one.
+                let joint = if self.address.ends_with('?') { "" } else { "&" };
+                let address = format!("{}{joint}{AS_OF}={at}", self.address).into();
+                Err(NotAdmitted::Pending(AsOfNotYet { pending, address }))
             }
         }
     }
 }
 
 /// The event that a text means: its sequence, or the last event at or before an instant.
-pub(crate) async fn sequence_of(ctx: &RequestContext, text: &str) -> Result<Sequence, Problem> {
+pub(crate) async fn sequence_of(engine: &Engine, text: &str) -> Result<Sequence, Problem> {
     let wrong = |rule: String| Problem::field(AS_OF, rule);
-    let head = ctx.ledger().head().last;
+    let head = engine.ledger.head().last;
     let at = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         text.parse().map(Sequence).unwrap_or(Sequence(u64::MAX))
     } else {
         let instant = Timestamp::parse_rfc3339(text).ok_or_else(|| {
             wrong("must be a sequence such as 40213, or an instant such as 2026-10-01T01:00:00Z".to_owned())
         })?;
-        let store = Arc::clone(ctx.ledger().store());
+        if instant > engine.now() {
+            return Err(wrong("must not be after now".to_owned()));
+        }
+        let store = Arc::clone(engine.ledger.store());
         let found = tokio::task::spawn_blocking(move || last_before(&*store, instant.plus_micros(1), head));
         let found = found.await.map_err(|error| Problem::fault(&error))?;
         let at = found.map_err(|fault| Problem::fault(&fault))?;

@@ -1,7 +1,6 @@
 //! A page, put together from the answers of routes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -12,14 +11,13 @@ use serde_json::{Value, json};
 use slapledger_core::domain::access::Holder;
 use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::event::Event;
+use slapledger_core::domain::id::Sequence;
 use slapledger_core::domain::time::TimeZone;
 use slapledger_kit::answer::SEQUENCE;
-use slapledger_kit::code::ProblemCode;
 use slapledger_kit::forms::{tag_of, take_value};
 use slapledger_kit::problem::Problem;
 use slapledger_pages::{Answers, FormResult, PageContext, PageRequest, Refused, WebPage};
-use slapledger_usecases::caller::{Caller, FIRST_PARTY, Principal, Reach};
-use slapledger_usecases::context::{PastAnswer, RequestContext};
+use slapledger_usecases::caller::{FIRST_PARTY, Principal};
 use tower::ServiceExt as _;
 
 use super::answered::{Origin, PartAnswer, problem_of, refused};
@@ -41,6 +39,17 @@ impl Pages {
         let tag = tag_of(&response);
         match take_value(&mut response) {
             // Of health a fault is what there is to show.
+            Some(Ok(value)) if response.status() == StatusCode::ACCEPTED && value["as_of"].is_number() => {
+                let detail = format!(
+                    "what was so at sequence {} is being derived from the log, {} is reached; reload this page soon",
+                    value["as_of"], value["reached"]
+                );
+                let problem = json!({
+                    "status": 503, "title": "Not derived yet", "detail": detail, "field": null, "code": "",
+                    "remedy": null, "as_of": value["as_of"],
+                });
+                PartAnswer::Problem { status: StatusCode::SERVICE_UNAVAILABLE, problem }
+            }
             Some(Ok(value)) if response.status().is_success() || value["fault_codes"].is_array() => {
                 PartAnswer::Value { value, sequence: sequence.unwrap_or_default(), tag }
             }
@@ -75,10 +84,7 @@ impl Pages {
         let now = self.gateway.engine.now().to_string();
         let mut asked = PageRequest { path: uri.path().to_owned(), names, now, query };
         let origin = Origin::of(&request.headers, &request.extensions);
-        let origin = match self.as_asked(browser, origin, &mut asked).await {
-            Ok(origin) => origin,
-            Err(response) => return self.problem(browser, &request.headers, uri, response).await,
-        };
+        let origin = self.as_asked(browser, origin, &mut asked).await;
         let place = place_of(page, &asked);
         let Some(inner) = origin.request(Method::GET, &place, Body::empty()) else {
             return Problem::bad_request("the address cannot be read").into_response();
@@ -125,44 +131,31 @@ impl Pages {
         }
     }
 
-    /// Where a page asks for the past: has its views derived before anything is read, and its routes read them. A problem
-    /// is why there are none, or that they take longer than a browser waits.
-    async fn as_asked(
-        &self,
-        browser: &mut Browser,
-        origin: Origin,
-        asked: &mut PageRequest,
-    ) -> Result<Origin, Response> {
-        let Some(text) = asked.parameter(AS_OF).map(str::to_owned) else { return Ok(origin) };
-        // Who asks is learnt from a route that is for everybody; nothing is derived for somebody who is not known.
-        if let Some(inner) = origin.request(Method::GET, SIGN_IN, Body::empty()) {
-            self.ask(browser, inner).await;
-        }
-        let local = RequestContext::local(Arc::clone(&self.gateway.engine));
-        let ctx = match &browser.known {
-            Some(known) => {
-                local.seen_by(&Caller::Authenticated { principal: Arc::clone(known), reach: Reach::Own })
-            }
-            None if browser.is_local => local.within(self.gateway.local_project),
-            None => return Ok(origin),
-        };
-        let at = sequence_of(&ctx, &text).await.map_err(IntoResponse::into_response)?;
-        for (name, value) in &mut asked.query {
-            if name == AS_OF {
-                *value = at.to_string();
-            }
-        }
+    /// Where a page asks for the past: has its own route derive the views, behind its policy and within its limits, and
+    /// hands them to all that the page reads. Where there are none, the route says why when it is asked for the page.
+    async fn as_asked(&self, browser: &mut Browser, origin: Origin, asked: &mut PageRequest) -> Origin {
+        let Some(text) = asked.parameter(AS_OF).map(str::to_owned) else { return origin };
+        let place = asked.carried(&asked.path);
         for _ in 0..AS_OF_ATTEMPTS {
-            if let PastAnswer::Ready(views) =
-                ctx.views_as_of(at).await.map_err(IntoResponse::into_response)?
-            {
-                asked.now = views.time.to_string();
-                return Ok(origin.of_past(Some(views)));
+            let Some(inner) = origin.request(Method::GET, &place, Body::empty()) else { return origin };
+            match self.ask(browser, inner).await {
+                PartAnswer::Problem { problem, .. } if problem["as_of"].is_number() => {}
+                // What else it says is said again when it is asked for the page.
+                _ => break,
             }
         }
-        let detail =
-            format!("what was so at sequence {at} is being derived from the log; reload this page soon");
-        Err(Problem::later(ProblemCode::Overloaded, detail, 5).into_response())
+        let engine = &self.gateway.engine;
+        let is_known = browser.is_local || browser.known.is_some();
+        let at = sequence_of(engine, &text).await.ok().filter(|_| is_known);
+        let Some(at) = at else { return origin };
+        for (_, value) in asked.query.iter_mut().filter(|(name, _)| name == AS_OF) {
+            *value = at.to_string();
+        }
+        let past = engine.past.kept(at);
+        if let Some(views) = &past {
+            asked.now = views.time.to_string();
+        }
+        origin.of_past(past)
     }
 
     /// Somebody without a credential is led to the sign-in; others are told what the problem is.
@@ -290,7 +283,7 @@ impl Pages {
             query: asked.query.iter().filter(|pair| own(pair)).cloned().collect(),
             language: browser.language,
             theme: browser.theme,
-            zone: self.zone(browser).0,
+            zone: self.zone(browser, asked).0,
             reader: if asked.parameter(AS_OF).is_some() {
                 browser.reader().of_past()
             } else {
@@ -315,15 +308,19 @@ impl Pages {
         }
     }
 
-    /// The zone in which a reader counts days: that of their party, or of the first party.
-    fn zone(&self, browser: &Browser) -> TimeZone {
+    /// The zone in which a reader counts days: that of their party, or of the first party, at the time of the page.
+    fn zone(&self, browser: &Browser, asked: &PageRequest) -> TimeZone {
         let (party, project) = match browser.known.as_deref() {
             Some(Principal { holder: Holder::Party(party), project, .. }) => (*party, *project),
             Some(known) => (FIRST_PARTY, known.project),
             None if browser.is_local => (FIRST_PARTY, self.gateway.local_project),
             None => return TimeZone::UTC,
         };
-        let billing = self.gateway.engine.billing_of(project);
+        let engine = &self.gateway.engine;
+        let at = asked.parameter(AS_OF).and_then(|at| at.parse().ok());
+        let past = at.and_then(|at| engine.past.kept(Sequence(at)));
+        let billing =
+            past.as_ref().map_or_else(|| engine.billing_of(project), |past| past.billing_of(project));
         billing.read(|view, _| view.billing.calendar_of(party).map(Calendar::newest)).unwrap_or(TimeZone::UTC)
     }
 }

@@ -6,20 +6,30 @@ use slapledger_core::domain::id::PartyId;
 
 use crate::testing::kit::{Kit, Reply};
 
-/// What names stand in the paths of reads.
-const NAMES: [(&str, &[&str]); 12] = [
+/// What stands for the names in the paths of reads: things that there are at some time, and things that there are not.
+const NAMES: [(&str, &[&str]); 22] = [
     ("/v1/computers/{id}", &["COMP-1", "COMP-9"]),
     ("/v1/instances/{id}", &["SOFTINST-1", "SOFTINST-9"]),
     ("/v1/instance-trees/{id}", &["SOFTINST-1"]),
+    ("/computer_module/{id}", &["COMP-1"]),
+    ("/software_instance_module/{id}", &["SOFTINST-1"]),
+    ("/instance_tree_module/{id}", &["SOFTINST-1"]),
+    ("/v1/catalogue/{entry}", &["software:ERP5", "nothing"]),
     ("/v1/price-books/{name}", &["standard"]),
     ("/v1/price-books/{name}/overrides", &["standard"]),
     ("/v1/invoice-runs/{id}", &["RUN-1"]),
     ("/v1/invoice-runs/{id}/diff", &["RUN-1"]),
+    ("/v1/invoice-runs/{id}/drafts", &["RUN-1"]),
     ("/v1/invoices/{id}", &["RUN-1-0001", "INV-2026-000001"]),
     ("/v1/invoices/{id}/explanation", &["RUN-1-0001", "INV-2026-000001"]),
     ("/v1/invoices/{id}/lines/{n}/events", &["INV-2026-000001"]),
     ("/v1/invoices/{id}/lines/{n}/explanation", &["INV-2026-000001"]),
     ("/v1/parties/{id}", &["PARTY-2"]),
+    ("/v1/parties/{id}/top-up", &["PARTY-2"]),
+    ("/v1/parties/{id}/credit-forecast", &["PARTY-2"]),
+    ("/v1/credits/{id}", &["CREDIT-1"]),
+    ("/v1/charges/{id}", &["CHARGE-1"]),
+    ("/v1/accounts/{id}", &["Assets:Receivable:PARTY-2", "nothing"]),
 ];
 
 /// The addresses of all reads that take `as_of`, each with things that there are and things that there are not.
@@ -39,7 +49,9 @@ fn reads(kit: &Kit) -> Vec<String> {
                     .iter()
                     .map(|name| path.replace("{id}", name).replace("{name}", name).replace("{n}", "1")),
             ),
-            None if path.contains('{') => {}
+            // Credentials are of a master with sign-in.
+            None if path == "/v1/credentials/{id}" => {}
+            None if path.contains('{') => panic!("{path}: what stands for its names?"),
             None => addresses.push(path.clone()),
         }
     }
@@ -88,6 +100,9 @@ fn steps() -> Vec<(&'static str, Box<dyn Fn(&Kit)>)> {
         "resources": [{"resource": "requests", "kind": "counter", "meter": "sum", "unit": "request"}],
         "rates": [{"kind": "per_unit", "resource": "requests", "price": "0.5"}],
     });
+    let credit = json!({"customer": "PARTY-2", "amount": "20.00", "currency": "EUR", "description": "paid"});
+    let charge =
+        json!({"customer": "PARTY-2", "amount": "2.00", "currency": "EUR", "description": "a visit"});
     let run = json!({"period": {"start": "2026-10-01", "stop": "2026-11-01"}});
     vec![
         (
@@ -97,6 +112,8 @@ fn steps() -> Vec<(&'static str, Box<dyn Fn(&Kit)>)> {
             }),
         ),
         ("2026-09-21T00:00:00Z", Box::new(move |kit| sent(kit.post_json("/v1/price-books", &book)))),
+        ("2026-10-01T00:00:00Z", Box::new(move |kit| sent(kit.post_json("/v1/credits", &credit)))),
+        ("2026-10-02T00:00:00Z", Box::new(move |kit| sent(kit.post_json("/v1/charges", &charge)))),
         (
             "2026-10-16T00:00:00Z",
             Box::new(|kit| {
@@ -143,7 +160,7 @@ fn every_read_as_of_an_event_answers_what_it_answered_then() {
     }
     kit.set("2026-12-24T00:00:00Z");
     // Not in order, and again: from nearer views, from kept ones, and from the first event on.
-    for n in [4, 1, 8, 0, 6, 2, 7, 3, 5, 5] {
+    for n in [4, 1, 10, 0, 6, 2, 7, 3, 5, 8, 9, 9] {
         let (head, answers) = &then[n];
         for (path, before) in reads.iter().zip(answers) {
             let now = kit.get(&as_of(path, &head.to_string()));
@@ -164,7 +181,7 @@ fn an_instant_means_the_last_event_at_or_before_it() {
     let shown = |point: &str| kit.get(&as_of("/v1/parties", point)).json()["sequence"].as_u64();
     assert_eq!(shown("2026-09-30T23:59:59Z"), Some(before.0));
     assert_eq!(shown("2026-10-01T00:00:00Z"), Some(before.0 + 1));
-    assert_eq!(shown("2027-10-01T02:00:00%2B02:00"), Some(before.0 + 1));
+    assert_eq!(shown("2026-10-01T02:00:00%2B02:00"), Some(before.0 + 1));
 }
 
 #[test]
@@ -181,6 +198,7 @@ fn what_cannot_be_asked_of_the_past_is_refused_by_name() {
         ("-1", form),
         ("yesterday", form),
         ("2020-01-01T00:00:00Z", "must not be before the first event"),
+        ("2026-09-19T00:00:01Z", "must not be after now"),
         ("3&as_of=3", "must not be given more than once"),
     ] {
         let (status, field, detail) = kit.get(&as_of("/v1/instances", point)).problem();
@@ -192,6 +210,11 @@ fn what_cannot_be_asked_of_the_past_is_refused_by_name() {
         let (status, field, detail) = kit.get(&as_of(path, "1")).problem();
         assert_eq!((status, field.as_deref()), (400, Some("as_of")), "{path}");
         assert!(detail.starts_with("is not a parameter here"), "{path}: {detail}");
+    }
+    for written in ["as_of", "as%5Fof"] {
+        let reply = kit
+            .post_json(&format!("/v1/parties?{written}=1"), &json!({"name": "nobody", "time_zone": "UTC"}));
+        assert_eq!(reply.problem().1.as_deref(), Some("as_of"));
     }
     let reply = kit.post_json("/v1/parties?as_of=1", &json!({"name": "somebody", "time_zone": "UTC"}));
     assert_eq!(
@@ -219,6 +242,13 @@ fn a_page_of_the_past_says_so_and_leads_on_to_the_past() {
         assert!(shown.contains("page-as-of"), "{path}");
         assert!(shown.contains(&format!("href=\"/v1/parties?as_of={early}\"")), "{path}: {shown}");
         assert!(!shown.contains("data-live="), "{path}");
+    }
+    // Nothing can be changed there: not even a form of the present is shown.
+    let forms =
+        |shown: &str| shown[shown.find("<main").expect("a page")..].matches("method=\"post\"").count();
+    assert!(forms(&text(&page("/v1/parties"))) > 0 || forms(&text(&page("/v1/invoice-runs"))) > 0);
+    for path in ["/v1/parties", "/v1/invoice-runs", "/v1/instance-trees", "/ui/usage"] {
+        assert_eq!(forms(&text(&page(&as_of(path, &early.to_string())))), 0, "{path}");
     }
     let parties = text(&page(&as_of("/v1/parties", &early.to_string())));
     assert!(!parties.contains("Nexedi") && text(&page("/v1/parties")).contains("Nexedi"));
