@@ -299,3 +299,42 @@ impl ComparedProofs {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use slapledger_core::domain::id::{ProjectId, Sequence};
+    use slapledger_core::log::checkpoint::Checkpoint;
+    use slapledger_core::log::envelope::{EventDecoder, Meta, Recorded};
+    use slapledger_core::log::merkle::Root;
+
+    use super::ComparedProofs;
+
+    const GOLDEN: &str = include_str!("../../../fixtures/golden/events-v1.txt");
+    /// The sequence in the golden bytes of the event.
+    const WRITTEN_AT: u64 = 24_001;
+
+    /// The event that issues an invoice, at a sequence of a project.
+    fn issued(sequence: u64, project: u64) -> Recorded {
+        let line = GOLDEN.lines().find_map(|line| line.strip_prefix("InvoiceFinalised.v3 ")).expect("a line");
+        let digits = (0..line.len() / 2).map(|at| u8::from_str_radix(&line[2 * at..2 * at + 2], 16));
+        let bytes: Vec<u8> = digits.collect::<Result<_, _>>().expect("hexadecimal");
+        let recorded = EventDecoder::default().decode(Sequence(WRITTEN_AT), &bytes).expect("an event");
+        let meta = Arc::new(Meta { project: ProjectId(project), ..(*recorded.meta).clone() });
+        Recorded { sequence: Sequence(sequence), meta, ..recorded }
+    }
+
+    #[test]
+    fn each_project_has_numbers_of_its_own() {
+        let checkpoint = Checkpoint { origin: "slapledger/one".into(), size: 9, root: Root([0; 32]) };
+        let mut compared = ComparedProofs::default();
+        let mut take = |recorded| compared.documents(&[recorded], &checkpoint, Path::new("a.proof"));
+        assert!(take(issued(5, 1)).is_ok());
+        assert!(take(issued(6, 2)).is_ok(), "another project");
+        assert!(take(issued(5, 1)).is_ok(), "the same event again");
+        let told = take(issued(7, 2)).expect_err("the same number again").to_string();
+        assert!(told.contains("the number was issued twice"), "{told}");
+    }
+}

@@ -205,7 +205,7 @@ fn the_reason_of_a_category_is_that_of_what_was_sold() {
         valid_from: at("2027-01-01T00:00:00Z"),
     };
     cloud.execute(Command::SetTaxTreatment(treatment));
-    let mut used = |cloud: &mut Cloud, month: &str| {
+    let used = |cloud: &mut Cloud, month: &str| {
         let (start, stop) = (format!("2026-{month}-02T00:00:00Z"), format!("2026-{month}-02T12:00:00Z"));
         cloud.usage(("slappart0", REQUESTS), "2000", (&start, &stop));
     };
