@@ -60,6 +60,14 @@ pub enum RepeatFault {
         /// As it was derived.
         found: String,
     },
+    /// A document is of a run that was opened later.
+    #[error("{invoice} is of {run}, which was opened later")]
+    BeforeRun {
+        /// Which.
+        invoice: InvoiceId,
+        /// The run.
+        run: RunId,
+    },
     /// A run has a second document for a payer, and that is no credit note.
     #[error(
         "{invoice} is a second document of {run} for {payer}, after {first}: only credit notes may follow it"

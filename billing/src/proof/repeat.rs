@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{InvoiceId, ProjectId, RunId, Sequence};
-use slapledger_core::domain::invoice::{Invoice, has_lines_digest};
+use slapledger_core::domain::invoice::{Invoice, InvoiceLine, InvoiceRunOpened, has_lines_digest};
 use slapledger_core::domain::money::Amount;
 use slapledger_core::log::envelope::Recorded;
 use slapledger_projections::view::View as _;
@@ -92,15 +92,18 @@ fn of_run<'v>(view: &'v BillingView, document: &Invoice) -> Option<&'v Document>
     view.billing.documents.get(&place).map(|known| &**known)
 }
 
-/// The view of all events before one. What later documents rest on is checked as far as documents alone show it: the price
-/// versions of runs, and credit notes.
+/// The view of all events before one. What later documents rest on is checked as far as documents alone show it: the runs
+/// that they are of, the price versions of these, and credit notes.
 fn view_before(events: &[Recorded], at: Sequence) -> Result<BillingView, RepeatFault> {
     let mut view = BillingView::default();
     for recorded in events.iter().take_while(|recorded| recorded.sequence < at) {
-        if let Some(document) = issued(events, recorded).transpose()?
-            && let Some(Document { invoice: first, issued: Some(_) }) = of_run(&view, &document)
+        if let Some(document) = issued(events, recorded).transpose()? {
+            check_earlier(&view, &document)?;
+        }
+        if let Event::InvoiceRunOpened(InvoiceRunOpened { run, .. }) = recorded.event
+            && let Some(before) = view.billing.documents_of(run).next()
         {
-            check_note(&view, first, &document)?;
+            return Err(RepeatFault::BeforeRun { invoice: before.invoice.id.clone(), run });
         }
         view.apply(recorded);
     }
@@ -108,6 +111,22 @@ fn view_before(events: &[Recorded], at: Sequence) -> Result<BillingView, RepeatF
         check_versions(&view, *run)?;
     }
     Ok(view)
+}
+
+/// Checks a document that a later one may rest on. The events have the runs of one price book alone, and not the usage that
+/// such a document charges.
+fn check_earlier(view: &BillingView, document: &Invoice) -> Result<(), RepeatFault> {
+    if let Some(Document { invoice: first, issued: Some(_) }) = of_run(view, document) {
+        return check_note(view, first, document);
+    }
+    let is_of_book = |line: &InvoiceLine| {
+        let priced = line.price_book.as_ref().filter(|_| line.cites.is_none());
+        priced.is_some_and(|priced| view.billing.published.contains_key(&priced.name))
+    };
+    if view.billing.runs.contains_key(&document.run) || !document.lines.iter().any(is_of_book) {
+        return Ok(());
+    }
+    Err(RepeatFault::NoDraft { run: document.run, payer: document.buyer.party })
 }
 
 /// A run takes all versions of its price book that there were when its drafts were made.

@@ -8,7 +8,7 @@ use slapledger_core::domain::Command;
 use slapledger_core::domain::charge::RecordCharge;
 use slapledger_core::domain::credit::{CreditKind, GrantCredit, PRIORITY};
 use slapledger_core::domain::event::Event;
-use slapledger_core::domain::id::{PartyId, Sequence};
+use slapledger_core::domain::id::{PartyId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
     DocumentKind, GiveBack, HowMuch, Invoice, InvoiceLine, IssueCreditNote, LineRef, lines_digest,
 };
@@ -210,6 +210,19 @@ fn a_credit_note_that_nobody_could_issue_is_named() {
         sign(&mut log);
         assert_eq!(audited(&log), Some(told), "{what}");
     }
+}
+
+#[test]
+fn an_earlier_document_is_of_a_run_that_is_there() {
+    let cloud = credited();
+    let november = events(&cloud, NOVEMBER);
+    let told = |invoice: &str, run: u64| {
+        let mut events = november.clone();
+        document(&mut events, invoice).run = RunId(run);
+        repeat(&events, NOVEMBER, None).expect_err("another run").to_string()
+    };
+    assert_eq!(told(SECOND, 2), "INVCN-2026-000002 is of RUN-2, which was opened later");
+    assert_eq!(told(INVOICE, 9), "the events give no draft of RUN-9 for PARTY-2");
 }
 
 /// A run of a month that gives money back: what goes into prepaid credit follows from its lines.
