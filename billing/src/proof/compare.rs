@@ -49,7 +49,7 @@ pub(super) fn compare(
         difference("tax", &issued.tax, &found.tax),
         shown("rounding", &issued.rounding, &found.rounding),
         shown("total", &issued.total, &found.total),
-        difference("prepaid", &&*issued.prepaid, &prepaid),
+        shown("prepaid", &credits_text(&issued.prepaid), &credits_text(prepaid)),
         shown("due", &issued.due, &due),
     ];
     first_difference(issued.id.to_string(), differs)
@@ -119,6 +119,11 @@ fn compare_lines(invoice: &InvoiceId, said: &InvoiceLine, found: &InvoiceLine) -
         difference("line", said, found),
     ];
     first_difference(format!("{invoice} line {}", said.n), differs)
+}
+
+fn credits_text(used: &[CreditUsed]) -> String {
+    let each: Vec<String> = used.iter().map(|used| format!("{} {}", used.credit, used.amount)).collect();
+    if each.is_empty() { "nothing".to_owned() } else { each.join(", ") }
 }
 
 fn price_text(price: Option<Price>) -> String {

@@ -173,7 +173,11 @@ const LIES: [(&str, Lie, &str); 14] = [
     ("no citation", |note| note.cites = None, "citation is none, the events give INV-2026-000001"),
     ("another currency", |note| note.currency = "USD".parse().expect("a currency"), "currency is"),
     ("no tax", |note| note.tax.clear(), "tax is []"),
-    ("no prepaid credit goes back", |note| note.prepaid.clear(), "prepaid is []"),
+    (
+        "no prepaid credit goes back",
+        |note| note.prepaid.clear(),
+        "prepaid is nothing, the events give CREDIT-1 2.76",
+    ),
     ("something is due", |note| note.due = "0.01".parse_amount(), "due is 0.01, the events give 0.00"),
     ("nothing is left", |note| note.cites.as_mut().expect("a citation").all = true, "the events give"),
     (
@@ -249,5 +253,5 @@ fn prepaid_credit_that_a_run_returns_is_not_believed() {
     note.prepaid.clear();
     note.due = note.total;
     let told = repeat(&own, name, None).expect_err("credit is kept").to_string();
-    assert!(told.starts_with(&format!("{name}: prepaid is []")), "{told}");
+    assert!(told.starts_with(&format!("{name}: prepaid is nothing")), "{told}");
 }
