@@ -45,11 +45,11 @@ pub fn repeat(events: &[Recorded], invoice: &str, line: Option<u32>) -> Result<R
     if let Some(n) = line {
         line_at(&document, n)?;
     }
-    let expected = expected(&view, &document)?;
-    match (&expected, line) {
-        (Expected::NoteAbout(first), _) => check_note(&view, first, &document)?,
-        (Expected::Draft(draft), Some(n)) => compare_line_alone(&document, draft, n)?,
-        (Expected::Draft(draft), None) => compare_draft(&view, &document, draft)?,
+    let derived = derived(&view, &document)?;
+    match (&derived, line) {
+        (DerivedDocument::NoteAbout(first), _) => check_note(&view, first, &document)?,
+        (DerivedDocument::Draft(draft), Some(n)) => compare_line_alone(&document, draft, n)?,
+        (DerivedDocument::Draft(draft), None) => compare_draft(&view, &document, draft)?,
     }
     let usage = events.iter().filter(|recorded| recorded.event.metered_usage().is_some()).count();
     Ok(RepeatedInvoice {
@@ -59,31 +59,31 @@ pub fn repeat(events: &[Recorded], invoice: &str, line: Option<u32>) -> Result<R
         due: document.due,
         issued: issuing.sequence,
         project,
-        by_hand: matches!(expected, Expected::NoteAbout(_)),
+        by_hand: matches!(derived, DerivedDocument::NoteAbout(_)),
     })
 }
 
 /// Compares a document that is issued next with what a view of all events before it gives.
 pub(crate) fn compare_issued(view: &BillingView, document: &Invoice) -> Result<(), RepeatFault> {
     check_versions(view, document.run)?;
-    match expected(view, document)? {
-        Expected::NoteAbout(first) => check_note(view, first, document),
-        Expected::Draft(draft) => compare_draft(view, document, draft),
+    match derived(view, document)? {
+        DerivedDocument::NoteAbout(first) => check_note(view, first, document),
+        DerivedDocument::Draft(draft) => compare_draft(view, document, draft),
     }
 }
 
 /// What the events before a document say that it is.
-enum Expected<'v> {
+enum DerivedDocument<'v> {
     /// The document of its run: this draft.
     Draft(&'v Invoice),
     /// A credit note about this document, which its run made.
     NoteAbout(&'v Invoice),
 }
 
-fn expected<'v>(view: &'v BillingView, document: &Invoice) -> Result<Expected<'v>, RepeatFault> {
+fn derived<'v>(view: &'v BillingView, document: &Invoice) -> Result<DerivedDocument<'v>, RepeatFault> {
     let no_draft = || RepeatFault::NoDraft { run: document.run, payer: document.buyer.party };
     let Document { invoice, issued } = of_run(view, document).ok_or_else(no_draft)?;
-    Ok(if issued.is_some() { Expected::NoteAbout(invoice) } else { Expected::Draft(invoice) })
+    Ok(if issued.is_some() { DerivedDocument::NoteAbout(invoice) } else { DerivedDocument::Draft(invoice) })
 }
 
 /// The document or draft that the run of a document made for its payer.
