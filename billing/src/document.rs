@@ -16,7 +16,7 @@ use slapledger_core::domain::party::{Country, Series};
 use slapledger_core::domain::pricing::PriceTax;
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::sealed::Sealed;
-use slapledger_core::domain::tax::{Tax, Taxes};
+use slapledger_core::domain::tax::{Exemption, Tax};
 use slapledger_core::domain::time::{Period, Timestamp};
 
 use crate::rating::RatedLine;
@@ -72,21 +72,27 @@ pub(crate) struct DocumentHead<'a> {
     pub(crate) at: Timestamp,
 }
 
+/// Why the lines of a category and rate are without tax.
+pub(crate) type WhyUntaxed<'a> = &'a dyn Fn(&[InvoiceLine], Tax) -> Option<Exemption>;
+
 /// A document of these lines; none, if there are none.
-pub(crate) fn assemble(head: DocumentHead<'_>, lines: Vec<RatedLine>, taxes: &Taxes) -> Option<Invoice> {
+pub(crate) fn assemble(
+    head: DocumentHead<'_>,
+    lines: Vec<RatedLine>,
+    why: WhyUntaxed<'_>,
+) -> Option<Invoice> {
     if lines.is_empty() {
         return None;
     }
     let currency = head.currency;
     let mut lines: Vec<InvoiceLine> = lines.into_iter().map(|rated| rated.line).collect();
     let mut document = DocumentKind::Invoice;
-    let parties = (head.seller.0, head.buyer.0);
-    let mut sums = Sums::of((currency, head.price_tax), &lines, (taxes, parties));
+    let mut sums = Sums::of((currency, head.price_tax), &lines, why);
     let mut cites = None;
     if sums.total.minor() < 0 {
         document = DocumentKind::CreditNote;
         lines = lines.into_iter().map(turned).collect();
-        sums = Sums::of((currency, head.price_tax), &lines, (taxes, parties));
+        sums = Sums::of((currency, head.price_tax), &lines, why);
         let earlier = lines.iter().find_map(|line| line.cites.as_ref());
         let reason = "what was charged before is more than what is charged now".into();
         cites = earlier.map(|line| Citation { invoice: line.invoice.clone(), reason, all: false });
@@ -159,11 +165,7 @@ struct Sums {
 impl Sums {
     /// EN 16931: BR-CO-10 (net), BR-CO-17 and its kin (tax of a category, rounded half up on the sum), BR-CO-15
     /// (total).
-    fn of(
-        (currency, price_tax): (Currency, PriceTax),
-        lines: &[InvoiceLine],
-        (taxes, parties): (&Taxes, (PartyId, PartyId)),
-    ) -> Self {
+    fn of((currency, price_tax): (Currency, PriceTax), lines: &[InvoiceLine], why: WhyUntaxed<'_>) -> Self {
         let sum = |amounts: &mut dyn Iterator<Item = Amount>| {
             Amount::sum(currency, amounts)
                 .expect("an amount is below 10^27 minor units, so that 10^11 of them can be added")
@@ -177,7 +179,7 @@ impl Sums {
             // Rates are below a thousand: the product has room.
             let split = base_and_tax(price_tax, tax, all, currency);
             let (base, amount) = split.unwrap_or((all, Amount::zero(currency)));
-            TaxSubtotal { tax, base, amount, exemption: taxes.exemption(parties, tax.category).cloned() }
+            TaxSubtotal { tax, base, amount, exemption: why(lines, tax) }
         });
         let tax: Vec<TaxSubtotal> = subtotals.collect();
         let net = sum(&mut tax.iter().map(|subtotal| subtotal.base));

@@ -422,7 +422,8 @@ impl<'a> Desk<'a> {
             period,
             at,
         };
-        let draft = document::assemble(head, lines, &self.billing.taxes)?;
+        let why = |lines: &[InvoiceLine], tax| self.billing.exemption((seller, payer), lines, tax);
+        let draft = document::assemble(head, lines, &why)?;
         let terms = self.prices.at(period.stop.plus_micros(-1)).map(|version| &version.book.terms);
         if terms.is_some_and(|terms| terms.zero_invoices == ZeroInvoices::Skip) && document::is_zero(&draft) {
             return None;

@@ -355,6 +355,12 @@ impl Billing {
         balances.issued(invoice, &invoice.lines, &IssuedLines { documents, issued, remainders });
     }
 
+    /// The lines of all documents that are issued by now.
+    pub(crate) fn issued_lines(&self) -> IssuedLines<'_> {
+        let Self { remainders, documents, issued, .. } = self;
+        IssuedLines { documents, issued, remainders }
+    }
+
     /// A document is void: what it charged of usage that came late is to be charged again.
     fn unsettled(&mut self, place: DocumentPlace) {
         let DocumentPlace { run, payer, .. } = place;
@@ -470,7 +476,7 @@ fn continues_month(of_run: Period, time: Period, calendar: &Calendar) -> bool {
 }
 
 /// The lines of all documents that are issued.
-struct IssuedLines<'b> {
+pub(crate) struct IssuedLines<'b> {
     documents: &'b BTreeMap<DocumentPlace, CopyOnWrite<Document>>,
     issued: &'b BTreeMap<InvoiceId, DocumentPlace>,
     remainders: &'b Remainders,

@@ -14,6 +14,7 @@ pub mod doubt;
 mod drafting;
 mod drafts;
 mod events;
+mod exemption;
 pub mod explain;
 mod fold;
 pub mod forecast;

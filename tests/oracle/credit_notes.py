@@ -7,7 +7,7 @@ line, the tax on all that was given back so far less what earlier notes had, the
 import collections
 from fractions import Fraction
 
-from compare import spoken, spoken_pairs
+from compare import expected_key, served_key, spoken, spoken_pairs
 from exact import number, show
 from taxes import split
 
@@ -26,9 +26,12 @@ def check_note(note, books):
     books.wallet.take_until(note["sequence"])
     check("kind of document", note["document"], "credit_note")
     check("series of a credit note", "CN-" in note["id"], True)
+    check("run", note.get("run", original.run), original.run)
     check("buyer", note["buyer"]["party"], original.customer)
     check("currency", note["currency"], original.currency)
     check("numbers of the lines", [line["n"] for line in note["lines"]], list(range(1, len(note["lines"]) + 1)))
+    if books.is_void(original):
+        found.append(f"{original.id} is void: there is nothing left to give back")
     sums = given_back(note, original, books, check)
     tax = taxes(original, sums, books)
     bases = {key: total - tax[key] if original.inclusive else total for key, total in sums.items()}
@@ -40,6 +43,7 @@ def check_note(note, books):
         check(f"tax {key[0]} {show(key[1])}", number(entry["amount"]), tax.get(key))
     total = net + sum(tax.values(), Fraction(0))
     check("net", number(note["net"]), net)
+    check("rounding", number(note.get("rounding", "0")), Fraction(0))
     check("total", number(note["total"]), total)
     back = books.lower([([original.id], total)], total, original)
     due = total - sum((amount for _, amount in back), Fraction(0))
@@ -59,6 +63,7 @@ def given_back(note, original, books, check):
     """Takes the lines of a note over; what it gives back by category and rate of tax."""
     bases = collections.defaultdict(Fraction)
     lines = {line.n: line for line in original.lines}
+    rates = any(line.get("rate") is not None for line in note["lines"])
     for line in note["lines"]:
         what, cites = f"line {line['n']}", line.get("cites") or {}
         cited = lines.get(cites.get("line")) if cites.get("invoice") == original.id else None
@@ -74,6 +79,12 @@ def given_back(note, original, books, check):
         check(f"{what}: residue", number(line["residue"]), residue)
         whole = (amount, residue) == (cited.amount, cited.residue)
         check(f"{what}: quantity", number(line["quantity"]), cited.quantity if whole else Fraction(-1 if amount < 0 else 1))
+        if "period" in line:
+            # Without kind and citation, which differ: what was settled is an advance, and the note cites the line.
+            about, expected = served_key(line)[1:-1], expected_key(cited, rates)[1:-1]
+            check(f"{what}: kind", line["kind"], "advance" if cited.kind == "settled" else cited.kind)
+            if about != expected:
+                check(f"what {what} is about", str(about), str(expected))
         check(f"{what}: tax", (line["tax"]["category"], number(line["tax"]["rate"])), cited.tax)
         books.credit(original, cited, amount, residue)
         bases[cited.tax] += amount

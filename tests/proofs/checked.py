@@ -12,6 +12,10 @@ class Refused(Exception):
     """Something that is not as it was told."""
 
 
+class CannotRepeat(Refused):
+    """Nothing is refuted, and events are withheld that the arithmetic needs."""
+
+
 def key_of(text):
     """Name, id and 32 bytes of a key that is written as NAME+ID+KEY."""
     name, told, encoded = text.strip().split("+", 2)

@@ -27,7 +27,7 @@ sys.path += [str(HERE), str(HERE.parent / "oracle")]
 import features  # noqa: E402
 import stored  # noqa: E402
 import verify  # noqa: E402
-from checked import Refused, key_of  # noqa: E402
+from checked import Refused, key_of, leaf_hash  # noqa: E402
 from ed25519 import SecretKey  # noqa: E402
 from forge import ForgedLog, only  # noqa: E402
 from play import play  # noqa: E402
@@ -148,18 +148,25 @@ def one_seed(seed, binary, checks, program):
         names = [one["id"] for one in wire.items("/v1/invoices?state=final")]
         proofs = {name: wire.call("GET", f"/v1/invoices/{name}/proof?usage=all") for name in names}
         small = {name: wire.call("GET", f"/v1/invoices/{name}/proof") for name in names}
-    held = 0
+        lines = {name: [wire.call("GET", f"/v1/invoices/{name}/proof?line={line['n']}")
+                        for line in wire.call("GET", f"/v1/invoices/{name}")["lines"]] for name in names}
+    held = of_lines = 0
     for name in names:
         status, told = program.verify([proofs[name]], key)
         says = python_says(proofs[name], key)
         if proofs[name]["withheld"]:
-            checks.check(f"seed {seed} {name} withheld", status == 1 and "withheld" in told and "withheld" in says, told + says)
+            checks.check(f"seed {seed} {name} withheld",
+                         status == 3 and "cannot be repeated" in told and "cannot be repeated" in says, told + says)
             continue
         held += 1
         checks.check(f"seed {seed} {name}", status == 0, told)
         checks.check(f"seed {seed} {name} in Python", says == "holds", says)
         status, told = program.verify([small[name]], key)
         checks.check(f"seed {seed} {name}, only what its lines name", status == 0, told)
+        shown = [proof for proof in lines[name] if not proof["withheld"]]
+        status, told = program.verify(shown, key) if shown else (0, "")
+        checks.check(f"seed {seed} {name}, each line", status == 0 and told.count(" holds") == len(shown), told)
+        of_lines += len(shown)
     status, told = program.verify([proofs[name] for name in names if not proofs[name]["withheld"]], key) if held else (0, "")
     checks.check(f"seed {seed} all together", status == 0, told)
     for name in names[:2]:
@@ -168,7 +175,7 @@ def one_seed(seed, binary, checks, program):
             status, told = program.verify([changed], key)
             says = python_says(changed, key)
             checks.check(f"seed {seed} {name} with another {kind}", status == 1 and says != "holds", told + says)
-    print(f"     ok seed {seed}: {len(names)} documents, {held} proved", flush=True)
+    print(f"     ok seed {seed}: {len(names)} documents, {held} proved, and {of_lines} lines", flush=True)
 
 
 PRICES = {
@@ -179,9 +186,11 @@ PRICES = {
 }
 
 
-def story(wire):
-    """October of two customers."""
+def story(wire, prepaid=None):
+    """October of two customers, by the second version of the prices; they may have prepaid credit."""
     wire.clock("2026-09-20T00:00:00Z")
+    first = [{**PRICES["rates"][0], "price": "8.00"}, PRICES["rates"][1]]
+    wire.call("POST", "/v1/price-books", {**PRICES, "rates": first})
     wire.call("POST", "/v1/price-books", PRICES)
     wire.call("POST", "/v1/computers", {"reference": "COMP-n0"})
     wire.call("PUT", "/v1/computers/COMP-n0/allocation-scope", {"scope": "open"})
@@ -193,6 +202,9 @@ def story(wire):
         party = wire.call("POST", "/v1/parties", {"name": name, "time_zone": "UTC"})["id"]
         wire.call("POST", "/v1/instances", {"instance_id": name, "software_release": "http://example.org/v1", "owner": party,
                                             "sla": {"computer_guid": "COMP-n0"}})
+        if prepaid:
+            credit = {"customer": party, "currency": "EUR", "amount": prepaid, "description": "paid"}
+            wire.call("POST", "/v1/credits", credit)
     wire.clock("2026-10-05T00:00:00Z")
     for n, name in enumerate(("One", "Two")):
         event = {"specversion": "1.0", "type": "org.slapos.usage", "source": "COMP-n0", "id": name, "subject": f"slappart{n}",
@@ -223,7 +235,7 @@ def lies(binary, checks, program):
     of_type = {}
     for sequence in sequences:
         of_type.setdefault(honest.event(sequence)["type"], []).append(sequence)
-    (usage,), (book,), (issued,) = of_type["UsageRecorded"], of_type["PriceBookPublished"], of_type["InvoiceFinalised"]
+    (usage,), (_, book), (issued,) = of_type["UsageRecorded"], of_type["PriceBookPublished"], of_type["InvoiceFinalised"]
 
     def must_say(what, forged, words, *more, against=None, by_python=True):
         status, told = program.verify(forged if isinstance(forged, list) else [forged], against or key, *more)
@@ -240,6 +252,19 @@ def lies(binary, checks, program):
     must_say("another quantity", changed, "line 2: quantity is 1003, the events give")
     dropped = honest.proof(name, [one for one in sequences if one != usage])
     must_say("an event is dropped", dropped, "the events give")
+    must_say("a price version is dropped", honest.proof(name, [one for one in sequences if one != book]),
+             "RUN-1 takes 2 versions of standard, the events before it have 1")
+    forged = honest.copy()
+    # After the version of the envelope comes the project.
+    forged.leaves[usage - 1] = forged.leaves[usage - 1][:1] + b"\x02" + forged.leaves[usage - 1][2:]
+    must_say("usage of another project", forged.proof(name, sequences), "is of PROJ-2, and those before it are of PROJ-1")
+    hidden = {**again, "events": [one for one in again["events"] if one["sequence"] != usage],
+              "withheld": [{"sequence": usage, "hash": leaf_hash(leaves[usage - 1]).hex()}]}
+    status, told = program.verify([hidden], key)
+    checks.check("what is withheld is not refuted", status == 3 and "cannot be repeated" in told and "NOT" not in told, told)
+    checks.check("what is withheld, in Python", "cannot be repeated" in python_says(hidden, key), told)
+    status, told = program.verify([again], key)
+    checks.check("what a proof cannot show is said", status == 0 and "not shown  that no other key replaced" in told, told)
     forged = honest.copy()
     forged.leaves[usage] = forged.leaves[usage - 1]
     inserted = forged.proof(name, sorted({*sequences, usage + 1}))
@@ -274,6 +299,81 @@ def lies(binary, checks, program):
     two = twice.proof(name, [one["sequence"] for one in proofs[other]["events"]])
     must_say("a number is issued twice", [twice.proof(name, sequences), two], "the number was issued twice")
     revoked(binary, checks, program, must_say)
+
+
+# What a second credit note about 0.54, all that remains of the second line, may say: the words of the program, and what of the
+# document becomes what.
+LIES_ABOUT_NOTES = (
+    ("more than remains", "at most 0.54", ("lines", 0, "amount", "0.55"), ("tax", 0, "base", "0.55"), ("net", "0.55"),
+     ("total", "0.55"), ("due", "0.01")),
+    ("a second invoice", "is a second document of RUN-1", ("document", "invoice")),
+    ("another line", "kind is", ("lines", 0, "cites", "line", 1)),
+    ("a line that is not there", "has no line 3", ("lines", 0, "cites", "line", 3)),
+    ("another document", "citation is", ("cites", "invoice", "INV-2026-000002")),
+    ("a line of another document", "cites no line of", ("lines", 0, "cites", "invoice", "INV-2026-000002")),
+    ("less prepaid credit goes back", "prepaid is", ("prepaid", 0, "amount", "0.53"), ("due", "0.01")),
+    ("more prepaid credit goes back", "prepaid is", ("prepaid", 0, "amount", "0.55"), ("due", "-0.01")),
+    ("nothing is left", "the events give", ("cites", "all", True)),
+    ("another tax", "tax is", ("lines", 0, "tax", "category", "S")),
+    ("another tax of the note", "tax is", ("tax", 0, "category", "S")),
+    ("a rounding", "rounding is", ("rounding", "0.01"), ("total", "0.55"), ("due", "0.01")),
+    ("another instance", "instance is", ("lines", 0, "instance", "SOFTINST-2")),
+    ("another run", "", ("run", "RUN-2")),
+)
+
+
+def lies_about_notes(binary, checks, program):
+    """Credit notes that nobody could issue, and invented documents: found in their own proof, in that of a later document, and
+    in the whole log."""
+    with Wire(binary, text(BEGIN)) as wire:
+        story(wire, prepaid="20.00")
+        name = min(one["id"] for one in wire.items("/v1/invoices?state=final"))
+        wire.clock("2026-11-10T00:00:00Z")
+        for amount in ("12.00", "0.54"):
+            back = {"reason": "not delivered", "lines": [{"n": 2, "amount": amount}]}
+            wire.call("POST", f"/v1/invoices/{name}/credit", back)
+        wire.clock("2026-12-02T00:00:00Z")
+        run = wire.call("POST", "/v1/invoice-runs", {"period": {"start": "2026-11-01", "stop": "2026-12-01"}})
+        wire.call("POST", f"/v1/invoice-runs/{run['id']}/finalise")
+        names = sorted(one["id"] for one in wire.items("/v1/invoices?state=final"))
+        shown = wire.call("GET", "/v1/log/checkpoint")
+        secret = SecretKey.of_pem((wire.server.data / "signing.key").read_bytes())
+        honest = ForgedLog(leaves_of(wire, shown["size"]), shown["origin"], secret)
+        proofs = {one: wire.call("GET", f"/v1/invoices/{one}/proof?usage=all") for one in names}
+    for one, proof in proofs.items():
+        status, told = program.verify([proof], shown["key"])
+        checks.check(f"{one} holds", status == 0, told)
+        checks.check(f"{one} holds, in Python", python_says(proof, shown["key"]) == "holds", python_says(proof, shown["key"]))
+    sequences = {one: [event["sequence"] for event in proof["events"]] for one, proof in proofs.items()}
+    note = "INVCN-2026-000002"
+    issued = sequences[note][-1]
+    later = next(one for one in names if one != note and issued in sequences[one])
+    for what, words, *paths in LIES_ABOUT_NOTES:
+        forged = honest.copy()
+        before = forged.leaves[issued - 1]
+        for *path, value in paths:
+            forged.change(issued, lambda before, after, path=("invoice", *path), value=value:
+                          only(path, before, after) and at(path, after) == value)
+        forged.sign_lines_again(issued, before)
+        for proved in (note, later):
+            proof = forged.proof(proved, sequences[proved])
+            status, told = program.verify([proof], shown["key"])
+            checks.check(f"note: {what}, {proved}", status == 1 and words in told, f"status {status}: {told}")
+            says = python_says(proof, shown["key"])
+            checks.check(f"note, in Python: {what}, {proved}", says != "holds" and "cannot be read" not in says, says)
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "log")
+            path.write_bytes(forged.export())
+            status, told = program.run("verify", path, "--deep")
+            checks.check(f"note in a log: {what}", status == 1 and words in told, f"status {status}: {told}")
+        print(f"     ok note: {what}: {told.strip().splitlines()[-1][:150]}", flush=True)
+
+
+def at(path, data):
+    """What stands at a path."""
+    for step in path:
+        data = data[step]
+    return data
 
 
 def logs_that_lie(honest, checks, program, known, proofs):
@@ -429,8 +529,8 @@ def story_of_erasure(wire, checks, program, name, before, key):
 
 def sealed_texts(proof):
     """What of a proof is the content of parties."""
-    events = [base64.b64decode(one["bytes"]) for one in proof["events"]]
-    return b"\n".join(events[:4])
+    events = [(one["sequence"], base64.b64decode(one["bytes"])) for one in proof["events"]]
+    return b"\n".join(data for sequence, data in events if stored.event(sequence, data)["type"].startswith("Party"))
 
 
 class Process:
@@ -571,7 +671,8 @@ def main(arguments):
     options = parser.parse_args(arguments)
     low, _, high = options.seeds.partition("-")
     checks, program, skipped = Checks(), Program(options.binary), 0
-    for what in (lambda: golden(checks), lambda: lies(options.binary, checks, program), lambda: go_agrees(options.binary, checks),
+    for what in (lambda: golden(checks), lambda: lies(options.binary, checks, program),
+                 lambda: lies_about_notes(options.binary, checks, program), lambda: go_agrees(options.binary, checks),
                  lambda: auditors_day(options.binary, checks, program), lambda: witnesses(options.binary, checks, program),
                  *(lambda seed=seed: one_seed(seed, options.binary, checks, program)
                    for seed in range(int(low), int(high or low) + 1))):

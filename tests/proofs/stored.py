@@ -310,7 +310,8 @@ def event(sequence, data):
     found = read(r)
     if r.at != len(data):
         raise Malformed(f"event {sequence} has {len(data) - r.at} bytes too many")
-    return {"sequence": sequence, "type": name, "recorded_at": recorded_at, "rules": meta["rules"], "data": found}
+    return {"sequence": sequence, "type": name, "recorded_at": recorded_at, "rules": meta["rules"], "project": meta["project"],
+            "data": found}
 
 
 def without_none(members):

@@ -16,13 +16,14 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path += [str(HERE), str(HERE.parent / "oracle")]
 
 import stored  # noqa: E402
-from checked import Refused, checkpoint_of, key_of, leaf_hash, root_of  # noqa: E402
+from checked import CannotRepeat, Refused, checkpoint_of, key_of, leaf_hash, root_of  # noqa: E402
 from compare import differences  # noqa: E402
 from credit_notes import check_note  # noqa: E402
 from exact import number, show  # noqa: E402
 from invoices import Books  # noqa: E402
 
 LARGEST = 1 << 53
+OF_LEDGER = ("LedgerCreated", "LogKeySet")
 
 
 def events_of(proof, key):
@@ -46,20 +47,30 @@ def events_of(proof, key):
         leaves[one["sequence"] - 1] = bytes.fromhex(one["hash"])
     if root_of(leaves, size, [bytes.fromhex(one) for one in proof["hashes"]]) != root:
         raise Refused("the events are not those of the log")
-    if proof["withheld"]:
-        raise Refused("events are withheld: the arithmetic cannot be repeated")
-    created = next((one["data"] for one in events if one["type"] == "LedgerCreated"), None)
+    created = next((one["data"] for one in events if (one["sequence"], one["type"]) == (1, "LedgerCreated")), None)
     if created is None or created["ledger"] != origin.removeprefix("slapledger/").replace("-", ""):
         raise Refused("the first event is of another log")
+    # A proof may leave out that the key was replaced; it cannot show that it was not.
     keys = [one["data"]["public"] for one in events if one["type"] == "LogKeySet"]
     if not keys or key_of(key)[2].hex() != keys[-1]:
         raise Refused("the key was replaced before the checkpoint")
+    projects = {one["project"] for one in events if one["type"] not in OF_LEDGER}
+    if len(projects) > 1:
+        raise Refused(f"the events are of several projects: {', '.join(sorted(projects))}")
+    if proof["withheld"]:
+        raise CannotRepeat("events are withheld: the arithmetic cannot be repeated")
     return events
 
 
 def documents_of(events):
     """Documents, runs and price books as they are served."""
     documents, runs, books, parts = {}, {}, {}, {}
+
+    def check_versions(run, versions):
+        published = len(books.get(runs[run]["price_book"], []))
+        if published != versions:
+            raise Refused(f"{run} takes {versions} versions of its price book, the events before it have {published}")
+
     for event in events:
         data, sequence = event["data"], event["sequence"]
         match event["type"]:
@@ -70,8 +81,10 @@ def documents_of(events):
                 period = {end: next(iter(bound.values())) for end, bound in data["period"].items()}
                 runs[data["run"]] = {**data, "id": data["run"], "period": period, "opened_at": data["at"], "state": "draft",
                                      "sequence": sequence}
+                check_versions(data["run"], data["versions"])
             case "InvoiceRunRefreshed":
                 runs[data["run"]] |= {"cut_off": data["cut_off"], "sequence": sequence}
+                check_versions(data["run"], data["versions"])
             case "InvoiceRunWithdrawn":
                 runs[data["run"]]["state"] = "withdrawn"
             case "InvoiceRunFinalised":
@@ -108,7 +121,8 @@ def check(proof, key):
     for one in sorted(documents.values(), key=lambda one: one["sequence"]):
         of_runs[one["run"]] = one if one["run"] not in of_runs else (notes.append(one), of_runs[one["run"]])[1]
     tasks = [(run["sequence"], 0, run) for run in runs.values() if run["state"] != "withdrawn"]
-    tasks += [(note["sequence"], 1, note) for note in notes]
+    # What another price book charged, and what was credited of it, is not in the proof.
+    tasks += [(note["sequence"], 1, note) for note in notes if note["run"] in runs or note is wanted]
     for _, is_note, one in sorted(tasks, key=lambda task: task[:2]):
         if is_note:
             found = check_note(one, known)
@@ -150,6 +164,9 @@ def main(arguments):
     proof = json.loads(pathlib.Path(arguments[0]).read_text())
     try:
         found = check(proof, arguments[1])
+    except CannotRepeat as withheld:
+        print(f"{proof['invoice']} cannot be repeated: {withheld}")
+        return 3
     except Refused as refused:
         found = [str(refused)]
     print(found[0] if found else f"{proof['invoice']} holds")

@@ -316,7 +316,7 @@ enum CliCommand {
     ///
     /// Checks the signature of the checkpoint and that the events are in the log, and derives the invoice again:
     /// metering, prices, proration, tax and rounding. Several proofs are also compared with each other. Exit status: 1
-    /// at the first divergence.
+    /// at the first divergence, 3 if a proof cannot be repeated because events are withheld.
     VerifyInvoice(verify_invoice::VerifyInvoice),
     /// Cosign checkpoints of other ledgers as a witness
     ///
@@ -428,7 +428,8 @@ fn read() -> anyhow::Result<Cli> {
 struct WrongUsage(String);
 
 /// The exit status of an error: 2 if there is no answer yet (an instance that is not ready, a folder that could not be
-/// verified) or the command line cannot be understood, 75 if it may do when tried again, else 1.
+/// verified) or the command line cannot be understood, 3 if a proof of an invoice cannot be repeated, 75 if it may do when
+/// tried again, else 1.
 pub fn exit_status(error: &anyhow::Error) -> u8 {
     let told = error.downcast_ref::<console::MasterMessage>().map(|told| &told.error);
     if let Some(error) = told.or_else(|| error.downcast_ref::<master::MasterError>()) {
@@ -439,6 +440,9 @@ pub fn exit_status(error: &anyhow::Error) -> u8 {
     }
     if let Some(BackupFault::Server { may_return: true, .. }) = error.downcast_ref() {
         return TRY_AGAIN_STATUS;
+    }
+    if error.is::<verify_invoice::WithheldProofs>() {
+        return verify_invoice::WITHHELD_STATUS;
     }
     if error.is::<verdict::Unverifiable>() || error.is::<WrongUsage>() { NOT_READY_STATUS } else { 1 }
 }

@@ -35,6 +35,12 @@ pub(super) fn run(asked: &ProofArgs) -> anyhow::Result<()> {
     std::fs::write(&asked.file, format!("{proof}\n"))
         .with_context(|| format!("write {}", asked.file.display()))?;
     say!("{}: {} events prove {}", asked.file.display(), events.len(), asked.what);
+    let withheld = proof["withheld"].as_array().map_or(0, Vec::len);
+    if withheld > 0 {
+        say!(
+            "{withheld} more events are withheld from you, so the arithmetic cannot be repeated (docs/proofs.md)"
+        );
+    }
     say!("check it: slapledger verify-invoice {} --key KEY", asked.file.display());
     Ok(())
 }

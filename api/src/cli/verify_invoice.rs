@@ -16,7 +16,7 @@ use serde::Deserialize;
 use slapledger_billing::proof::repeat;
 use slapledger_client::print::say;
 use slapledger_core::domain::event::Event;
-use slapledger_core::domain::id::{InvoiceId, Sequence};
+use slapledger_core::domain::id::{InvoiceId, ProjectId, Sequence};
 use slapledger_core::log::checkpoint::Checkpoint;
 use slapledger_core::log::envelope::{EventDecoder, RULES_VERSION, Recorded};
 use slapledger_core::log::merkle::several::root_of_several;
@@ -28,6 +28,8 @@ use slapledger_engine::notary::Notary;
 const MAX_BYTES: u64 = 128 * 1024 * 1024;
 /// The version of the form that is read.
 const FORMAT: u32 = 1;
+/// The exit status if nothing is refuted, and events are withheld.
+pub(super) const WITHHELD_STATUS: u8 = 3;
 
 #[derive(Args)]
 pub(super) struct VerifyInvoice {
@@ -72,12 +74,28 @@ struct HiddenEvent {
 struct ComparedProofs {
     /// The roots of logs by their names and sizes.
     roots: BTreeMap<(Box<str>, u64), (Root, PathBuf)>,
-    /// The events that issued documents, by the names of logs.
-    issued: BTreeMap<(Box<str>, InvoiceId), IssuedIn>,
+    /// The events that issued documents, by the names of logs and by projects, each of which has numbers of its own.
+    issued: BTreeMap<(Box<str>, ProjectId, InvoiceId), IssuedIn>,
 }
 
 /// The event that issued a document, its hash, and the file that has it.
 type IssuedIn = (Sequence, [u8; 32], PathBuf);
+
+/// What is known of a proof that is not refuted.
+enum ProofVerdict {
+    /// The document follows from the events.
+    Holds,
+    /// The log has the events, and some of them are withheld.
+    CannotRepeat,
+}
+
+/// Of some proofs the arithmetic cannot be repeated; nothing in them is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{proofs} of {all} proofs cannot be repeated: events are withheld; ask an auditor of the ledger")]
+pub(super) struct WithheldProofs {
+    proofs: usize,
+    all: usize,
+}
 
 pub(super) fn run(asked: &VerifyInvoice) -> anyhow::Result<()> {
     ensure!(
@@ -85,14 +103,21 @@ pub(super) fn run(asked: &VerifyInvoice) -> anyhow::Result<()> {
         "--key must be the key of a log: {} is that of a witness",
         asked.key.name()
     );
-    let mut compared = ComparedProofs::default();
+    let (mut compared, mut withheld) = (ComparedProofs::default(), 0);
     for path in &asked.proofs {
-        check(asked, path, &mut compared).with_context(|| format!("{} does NOT hold", path.display()))?;
+        match check(asked, path, &mut compared) {
+            Ok(ProofVerdict::Holds) => {}
+            Ok(ProofVerdict::CannotRepeat) => withheld += 1,
+            Err(fault) => return Err(fault.context(format!("{} does NOT hold", path.display()))),
+        }
     }
-    Ok(())
+    match withheld {
+        0 => Ok(()),
+        proofs => Err(WithheldProofs { proofs, all: asked.proofs.len() }.into()),
+    }
 }
 
-fn check(asked: &VerifyInvoice, path: &Path, compared: &mut ComparedProofs) -> anyhow::Result<()> {
+fn check(asked: &VerifyInvoice, path: &Path, compared: &mut ComparedProofs) -> anyhow::Result<ProofVerdict> {
     let proof = read(path)?;
     let checkpoint = check_signatures(asked, &proof.checkpoint)?;
     compared.tree(&checkpoint, path)?;
@@ -108,25 +133,32 @@ fn check(asked: &VerifyInvoice, path: &Path, compared: &mut ComparedProofs) -> a
     }
     if !proof.withheld.is_empty() {
         let sequences: Vec<String> = proof.withheld.iter().map(|event| event.sequence.to_string()).collect();
-        bail!(
-            "the events are in the log, but the arithmetic cannot be repeated: events {} name other customers and \
-             are withheld; ask an auditor of the ledger",
-            sequences.join(", ")
+        say!(
+            "{} cannot be repeated: the log has the events, and {} of them name other customers or discount codes \
+             and are withheld",
+            proof.invoice,
+            sequences.len()
         );
+        say!("withheld   events {}", sequences.join(", "));
+        say!("log        {} events, root {}", checkpoint.size, checkpoint.root);
+        return Ok(ProofVerdict::CannotRepeat);
     }
     let repeated = repeat(&events, &proof.invoice, proof.line)?;
     let what = match (proof.line, repeated.by_hand) {
         (Some(line), _) => format!("{} line {line}", proof.invoice),
-        (None, true) => format!("{} (written by hand: its sums)", proof.invoice),
+        (None, true) => format!("{} (credits what somebody decided)", proof.invoice),
         (None, false) => proof.invoice.clone(),
     };
     say!("{what} holds: {} lines from {} usage events", repeated.lines, repeated.usage);
     if proof.line.is_none() {
         say!("total      {}, due {}", repeated.total, repeated.due);
     }
-    say!("issued     by event {} of {}", repeated.issued, checkpoint.origin);
+    say!("issued     by event {} of {} in {}", repeated.issued, checkpoint.origin, repeated.project);
     say!("log        {} events, root {}", checkpoint.size, checkpoint.root);
-    Ok(())
+    say!(
+        "not shown  that no other key replaced --key: compare the keys that the ledger lists (/v1/log/keys)"
+    );
+    Ok(ProofVerdict::Holds)
 }
 
 fn read(path: &Path) -> anyhow::Result<ProofFile> {
@@ -206,9 +238,11 @@ fn hash_of(text: &str) -> anyhow::Result<[u8; 32]> {
     hash.with_context(|| format!("{text} is not a hash: it has 64 hexadecimal digits"))
 }
 
-/// That the log is the one of its first event, and that the key was not replaced before the checkpoint.
+/// That the log is the one of its first event, and that no event of the proof replaced the key. A proof may leave such an
+/// event out.
 fn check_log_key(events: &[Recorded], asked: &VerifyInvoice, checkpoint: &Checkpoint) -> anyhow::Result<()> {
-    let created = events.iter().find_map(|recorded| match &recorded.event {
+    let created = events.first().filter(|recorded| recorded.sequence == Sequence(1));
+    let created = created.and_then(|recorded| match &recorded.event {
         Event::LedgerCreated(event) => Some(Notary::origin_of(event.ledger)),
         _ => None,
     });
@@ -251,7 +285,7 @@ impl ComparedProofs {
         for recorded in events {
             let Event::InvoiceFinalised(event) = &recorded.event else { continue };
             let hash = leaf_hash(&recorded.encode());
-            let key = (checkpoint.origin.clone(), event.invoice.id.clone());
+            let key = (checkpoint.origin.clone(), recorded.project(), event.invoice.id.clone());
             let (sequence, known, other) =
                 self.issued.entry(key).or_insert_with(|| (recorded.sequence, hash, path.to_owned()));
             ensure!(
@@ -263,5 +297,44 @@ impl ComparedProofs {
             );
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use slapledger_core::domain::id::{ProjectId, Sequence};
+    use slapledger_core::log::checkpoint::Checkpoint;
+    use slapledger_core::log::envelope::{EventDecoder, Meta, Recorded};
+    use slapledger_core::log::merkle::Root;
+
+    use super::ComparedProofs;
+
+    const GOLDEN: &str = include_str!("../../../fixtures/golden/events-v1.txt");
+    /// The sequence in the golden bytes of the event.
+    const WRITTEN_AT: u64 = 24_001;
+
+    /// The event that issues an invoice, at a sequence of a project.
+    fn issued(sequence: u64, project: u64) -> Recorded {
+        let line = GOLDEN.lines().find_map(|line| line.strip_prefix("InvoiceFinalised.v3 ")).expect("a line");
+        let digits = (0..line.len() / 2).map(|at| u8::from_str_radix(&line[2 * at..2 * at + 2], 16));
+        let bytes: Vec<u8> = digits.collect::<Result<_, _>>().expect("hexadecimal");
+        let recorded = EventDecoder::default().decode(Sequence(WRITTEN_AT), &bytes).expect("an event");
+        let meta = Arc::new(Meta { project: ProjectId(project), ..(*recorded.meta).clone() });
+        Recorded { sequence: Sequence(sequence), meta, ..recorded }
+    }
+
+    #[test]
+    fn each_project_has_numbers_of_its_own() {
+        let checkpoint = Checkpoint { origin: "slapledger/one".into(), size: 9, root: Root([0; 32]) };
+        let mut compared = ComparedProofs::default();
+        let mut take = |recorded| compared.documents(&[recorded], &checkpoint, Path::new("a.proof"));
+        assert!(take(issued(5, 1)).is_ok());
+        assert!(take(issued(6, 2)).is_ok(), "another project");
+        assert!(take(issued(5, 1)).is_ok(), "the same event again");
+        let told = take(issued(7, 2)).expect_err("the same number again").to_string();
+        assert!(told.contains("the number was issued twice"), "{told}");
     }
 }

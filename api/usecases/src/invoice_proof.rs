@@ -1,7 +1,7 @@
 //! The proof of an invoice: the stored events that it can be derived from again, and that they are in the log.
 //!
 //! The fewest events that do are looked for: first the usage that the lines name, then all usage of the customer.
-//! Whether they do is tried before they are handed out.
+//! Whether they do is tried before they are handed out, also with the events that the reader may not see.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub struct InvoiceProof {
     pub checkpoint: SignedCheckpoint,
     /// The events, as they are stored.
     pub events: BTreeMap<Sequence, Vec<u8>>,
-    /// The hashes of events that are needed and name other customers.
+    /// The hashes of events that are needed and that the reader may not see.
     pub withheld: BTreeMap<Sequence, [u8; 32]>,
     /// The hashes that lead from all of these to the root of the checkpoint.
     pub hashes: Vec<[u8; 32]>,
@@ -75,31 +75,37 @@ fn chosen(
     invoice: &str,
     (line, all_usage): (Option<u32>, bool),
 ) -> Result<ChosenEvents, Problem> {
-    let draft = || {
-        conflict::of_code(
-            ProblemCode::Conflict,
-            format!("{invoice} is a draft; only final documents have proofs: finalise it first"),
-        )
-    };
-    // A document that was issued otherwise than from its draft names events that cannot be found again.
-    let of_lines = ProofSelection::new(view, invoice, UsageChosen::OfLines(line));
-    if let Some(selection) = of_lines.filter(|_| !all_usage) {
-        let (stored, events, withheld) = read(ctx, selection)?;
-        if repeat(&events, invoice, line).is_ok() {
-            return Ok((stored, withheld));
+    let mut fault = None;
+    for usage in UsageChosen::attempts(line, all_usage) {
+        // A document that was issued otherwise than from its draft names events that cannot be found again.
+        let selection = ProofSelection::new(view, invoice, usage, ctx.caller.sees_codes());
+        let Some(selection) = selection else { continue };
+        let SelectedEvents { stored, withheld, all } = read(ctx, selection)?;
+        match repeat(&all, invoice, line) {
+            Ok(_) => return Ok((stored, withheld)),
+            Err(differs) => fault = Some(differs),
         }
     }
-    let all = ProofSelection::new(view, invoice, UsageChosen::All).ok_or_else(draft)?;
-    read(ctx, all).map(|(stored, _, withheld)| (stored, withheld))
+    let detail = match fault {
+        Some(differs) => format!("{invoice} has no proof: its events do not give it again. {differs}"),
+        None => format!("{invoice} is a draft; only final documents have proofs: finalise it first"),
+    };
+    Err(conflict::of_code(ProblemCode::Conflict, detail))
 }
 
-/// The events that a selection chooses, as they are stored and decoded, and the hashes of those that are withheld.
-#[expect(clippy::type_complexity, reason = "it is taken apart at once")]
-fn read(
-    ctx: &RequestContext,
-    mut selection: ProofSelection,
-) -> Result<(BTreeMap<Sequence, Vec<u8>>, Vec<Recorded>, BTreeMap<Sequence, [u8; 32]>), Problem> {
-    let (mut stored, mut events, mut withheld) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+/// The events that a selection chooses.
+#[derive(Default)]
+struct SelectedEvents {
+    /// As they are stored, without those that are withheld.
+    stored: BTreeMap<Sequence, Vec<u8>>,
+    /// The hashes of those that are withheld.
+    withheld: BTreeMap<Sequence, [u8; 32]>,
+    /// All of them, decoded.
+    all: Vec<Recorded>,
+}
+
+fn read(ctx: &RequestContext, mut selection: ProofSelection) -> Result<SelectedEvents, Problem> {
+    let mut selected = SelectedEvents::default();
     let mut decoder = EventDecoder::default();
     let mut room = MAX_BYTES;
     for frame in read_frames(&**ctx.ledger().store(), Sequence::ZERO) {
@@ -107,7 +113,7 @@ fn read(
         let frame = frame.map_err(|fault| Problem::fault(&fault))?;
         for (sequence, bytes) in frame.events_after(Sequence::ZERO) {
             if sequence > selection.last() {
-                return Ok((stored, events, withheld));
+                return Ok(selected);
             }
             let recorded = if selection.may_choose_usage(sequence) {
                 decoder.decode(sequence, bytes).map(Some)
@@ -119,19 +125,19 @@ fn read(
                 continue;
             }
             match selection.choose(&recorded) {
-                EventChoice::No => {}
+                EventChoice::No => continue,
                 EventChoice::Withheld => {
-                    withheld.insert(sequence, leaf_hash(bytes));
+                    selected.withheld.insert(sequence, leaf_hash(bytes));
                 }
                 EventChoice::Yes => {
-                    room = room.checked_sub(bytes.len()).ok_or_else(too_large)?;
-                    stored.insert(sequence, bytes.to_vec());
-                    events.push(recorded);
+                    selected.stored.insert(sequence, bytes.to_vec());
                 }
             }
+            room = room.checked_sub(bytes.len()).ok_or_else(too_large)?;
+            selected.all.push(recorded);
         }
     }
-    Ok((stored, events, withheld))
+    Ok(selected)
 }
 
 fn too_large() -> Problem {

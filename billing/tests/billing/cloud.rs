@@ -76,6 +76,8 @@ struct Beside {
     log: Vec<Recorded>,
     /// Whether documents were issued otherwise than from their drafts.
     otherwise: bool,
+    /// Whether it is one of very many: then some lines of each document are proved, and others in the next cloud.
+    of_many: bool,
     events: usize,
 }
 
@@ -109,7 +111,8 @@ impl Drop for Beside {
         assert!(self.live.snapshot() == self.at_once.snapshot(), "drafts computed apart are others");
         assert!(unfinished == self.at_once.snapshot(), "what is written before they are there is not whole");
         if !self.otherwise {
-            crate::proof::repeat_all(&self.at_once, &self.log);
+            let every = if self.of_many { 5 } else { 1 };
+            crate::proof::repeat_all(&self.at_once, &self.log, every);
         }
     }
 }
@@ -209,6 +212,11 @@ impl Cloud {
     /// Documents are issued otherwise than from their drafts: they cannot be derived again.
     pub(crate) fn issues_otherwise(&mut self) {
         self.beside.otherwise = true;
+    }
+
+    /// It is one of thousands, of which each proves some of its lines.
+    pub(crate) fn is_of_many(&mut self) {
+        self.beside.of_many = true;
     }
 
     /// A computer with one partition.

@@ -1,47 +1,79 @@
 //! Every document of every story here can be derived from the events of its proof alone, and a lie about it is named.
 
+mod codes;
+mod lines;
+mod notes;
+
+use std::sync::Arc;
+
 use slapledger_billing::proof::{EventChoice, ProofSelection, RepeatFault, UsageChosen, repeat};
 use slapledger_billing::{BillingView, DocumentState};
+use slapledger_core::domain::Command;
 use slapledger_core::domain::event::Event;
-use slapledger_core::domain::id::Sequence;
-use slapledger_core::domain::invoice::{Invoice, lines_digest};
+use slapledger_core::domain::id::{PartyId, ProjectId, Sequence};
+use slapledger_core::domain::invoice::{GiveBack, Invoice, IssueCreditNote, lines_digest};
 use slapledger_core::domain::usage::Attribution;
-use slapledger_core::log::envelope::Recorded;
+use slapledger_core::log::envelope::{Meta, Recorded};
 
 use crate::cloud::{BOOK, Cloud, PRODUCTION, REQUESTS, at};
 
-/// The events of the proof of a document, and whether something was withheld.
+/// The events of a proof.
+struct ProofEvents {
+    /// Those that its reader sees.
+    shown: Vec<Recorded>,
+    /// Those of which the reader sees the hash.
+    withheld: Vec<Recorded>,
+    /// All of them in their order.
+    all: Vec<Recorded>,
+}
+
+/// The events of the proof of a document for a reader who sees codes, or does not.
 fn proof(
     view: &BillingView,
     log: &[Recorded],
     invoice: &str,
-    usage: UsageChosen,
-) -> Option<(Vec<Recorded>, bool)> {
-    let mut selection = ProofSelection::new(view, invoice, usage)?;
-    let mut withheld = false;
-    let mut events = Vec::new();
+    (usage, sees_codes): (UsageChosen, bool),
+) -> Option<ProofEvents> {
+    let mut selection = ProofSelection::new(view, invoice, usage, sees_codes)?;
+    let mut events = ProofEvents { shown: Vec::new(), withheld: Vec::new(), all: Vec::new() };
     for recorded in log {
         match selection.choose(recorded) {
-            EventChoice::Yes => events.push(recorded.clone()),
-            EventChoice::Withheld => withheld = true,
-            EventChoice::No => {}
+            EventChoice::Yes => events.shown.push(recorded.clone()),
+            EventChoice::Withheld => events.withheld.push(recorded.clone()),
+            EventChoice::No => continue,
         }
+        events.all.push(recorded.clone());
     }
-    Some((events, withheld))
+    Some(events)
 }
 
-/// Derives all documents again that were issued, as the drop of every [`Cloud`] asks for.
-pub(crate) fn repeat_all(view: &BillingView, log: &[Recorded]) {
-    let documents = view.billing.documents((None, Some(DocumentState::Final)), |_| true, None, 20);
+/// Derives all documents again that were issued, and their lines or every fifth one, as the drop of every [`Cloud`] asks
+/// for.
+pub(crate) fn repeat_all(view: &BillingView, log: &[Recorded], every: usize) {
+    let documents = view.billing.documents((None, Some(DocumentState::Final)), |_| true, None, usize::MAX);
     for document in documents.items {
         let id = document.invoice.id.as_str();
-        let (events, withheld) = proof(view, log, id, UsageChosen::All).expect("it is final");
-        if withheld {
-            continue;
+        // Both the events that a proof usually has, and all of them, give the document.
+        for all_usage in [false, true] {
+            prove(view, log, (id, None), all_usage);
         }
-        let repeated = repeat(&events, id, None);
-        assert!(repeated.is_ok(), "{id}: {}", repeated.expect_err("it differs"));
+        for line in document.invoice.lines.iter().skip(log.len() % every).step_by(every) {
+            prove(view, log, (id, Some(line.n)), false);
+        }
     }
+}
+
+/// Proves a document or a line as the server does: the first events that give it.
+fn prove(view: &BillingView, log: &[Recorded], (invoice, line): (&str, Option<u32>), all_usage: bool) {
+    let mut faults = Vec::new();
+    for usage in UsageChosen::attempts(line, all_usage) {
+        let Some(events) = proof(view, log, invoice, (usage, true)) else { continue };
+        match repeat(&events.all, invoice, line) {
+            Ok(_) => return,
+            Err(fault) => faults.push(fault.to_string()),
+        }
+    }
+    panic!("{invoice} line {line:?}: {faults:?}");
 }
 
 /// October of two customers, each with an instance that used something.
@@ -76,7 +108,7 @@ fn october() -> Cloud {
 const INVOICE: &str = "INV-2026-000001";
 
 fn events(cloud: &Cloud, usage: UsageChosen) -> Vec<Recorded> {
-    proof(&cloud.view, &cloud.log, INVOICE, usage).expect("it is final").0
+    proof(&cloud.view, &cloud.log, INVOICE, (usage, true)).expect("it is final").shown
 }
 
 #[test]
@@ -198,9 +230,79 @@ fn usage_that_names_two_customers_is_withheld() {
             usage.attribution = Attribution::Shares(vec![share(one), share(two)]);
         }
     }
-    let (events, withheld) = proof(&cloud.view, &cloud.log, INVOICE, UsageChosen::All).expect("it is final");
-    assert!(withheld);
-    assert!(events.iter().all(|recorded| recorded.event.metered_usage().is_none()));
+    let events = proof(&cloud.view, &cloud.log, INVOICE, (UsageChosen::All, true)).expect("it is final");
+    assert_eq!(events.withheld.len(), 3);
+    assert!(events.shown.iter().all(|recorded| recorded.event.metered_usage().is_none()));
+}
+
+/// The run that names two customers would show the one to the other.
+#[test]
+fn a_run_that_names_two_customers_is_withheld() {
+    let mut cloud = october();
+    let customers = [PartyId(2), PartyId(3)];
+    cloud.clock("2026-12-02T00:00:00Z");
+    // Later documents may depend on that run, too.
+    let rows = [(&customers[..1], 0), (&[][..], 0), (&customers[..], 1), (&customers[..1], 1)];
+    for (payers, withheld) in rows {
+        let run = cloud.open_run_for(payers, "2026-11-01", "2026-12-01");
+        cloud.finalise(run);
+        let document = cloud.view.billing.document(&format!("{run}-PARTY-2")).expect("a document");
+        let invoice = document.invoice.clone();
+        let (id, usage) = (invoice.id.as_str(), (UsageChosen::OfLines(None), false));
+        let events = proof(&cloud.view, &cloud.log, id, usage).expect("it is final");
+        assert_eq!(events.withheld.len(), withheld, "{payers:?}");
+        let told = serde_json::to_string(&events.shown).expect("it can be written");
+        assert!(!told.contains("PARTY-3"), "{told}");
+        assert_eq!(repeat(&events.all, id, None).map(|repeated| repeated.lines), Ok(1));
+        for document in cloud.view.billing.documents_of(run).cloned().collect::<Vec<_>>() {
+            void(&mut cloud, document.invoice);
+        }
+    }
+}
+
+/// Voids an invoice, so that its period can be invoiced again.
+fn void(cloud: &mut Cloud, original: Invoice) {
+    let reason = "not delivered".into();
+    let note = IssueCreditNote { original, give_back: GiveBack::All, reason, as_of: None };
+    cloud.execute(Command::IssueCreditNote(Box::new(note)));
+}
+
+#[test]
+fn a_run_takes_all_versions_of_its_prices() {
+    let mut cloud = Cloud::new(&BOOK.replace("10.00", "9.00"));
+    cloud.publish(&BOOK.replace("10.00", "20.00"));
+    cloud.publish(&BOOK.replace("10.00", "10.00"));
+    cloud.clock("2026-10-01T00:00:00Z");
+    let customer = cloud.customer("UTC");
+    cloud.request(customer, "one", &PRODUCTION);
+    cloud.clock("2026-11-02T00:00:00Z");
+    let run = cloud.open_run("2026-10-01", "2026-11-01");
+    cloud.finalise(run);
+    let all = events(&cloud, UsageChosen::OfLines(None));
+    assert!(repeat(&all, INVOICE, None).is_ok());
+    // The last version, without which the fee would be twice as much, and the first one.
+    let versions: Vec<Sequence> = cloud.sequences(|event| matches!(event, Event::PriceBookPublished(_)));
+    for left_out in versions {
+        let fewer: Vec<Recorded> =
+            all.iter().filter(|recorded| recorded.sequence != left_out).cloned().collect();
+        let told = repeat(&fewer, INVOICE, None).expect_err("a version is missing").to_string();
+        assert_eq!(told, "RUN-1 takes 3 versions of standard, the events before it have 2");
+    }
+}
+
+#[test]
+fn a_proof_is_of_one_project() {
+    let mut all = events(&october(), UsageChosen::OfLines(None));
+    let usage = all.iter_mut().find(|recorded| recorded.event.metered_usage().is_some()).expect("usage");
+    usage.meta = Arc::new(Meta { project: ProjectId(7), ..(*usage.meta).clone() });
+    let sequence = usage.sequence;
+    let told = repeat(&all, INVOICE, None).expect_err("usage of another project").to_string();
+    assert_eq!(told, format!("event {sequence} is of PROJ-7, and those before it are of PROJ-1"));
+    // All of them may be of another project than the events of the ledger itself.
+    for recorded in &mut all {
+        recorded.meta = Arc::new(Meta { project: ProjectId(7), ..(*recorded.meta).clone() });
+    }
+    assert_eq!(repeat(&all, INVOICE, None).map(|repeated| repeated.project), Ok(ProjectId(7)));
 }
 
 /// Amounts in euro.

@@ -4,7 +4,9 @@ use slapledger_core::domain::Command;
 use slapledger_core::domain::id::PartyId;
 use slapledger_core::domain::invoice::Invoice;
 use slapledger_core::domain::party::{DescribeParty, Description};
-use slapledger_core::domain::tax::{SetProductTax, SetTaxRate, TaxCategory, TaxedProduct};
+use slapledger_core::domain::tax::{
+    Exemption, SetProductTax, SetTaxRate, SetTaxTreatment, TaxCategory, TaxedProduct,
+};
 
 use crate::cloud::{BOOK, Cloud, PRODUCTION, REQUESTS, SELLER, Wanted, at};
 
@@ -165,4 +167,64 @@ fn an_advance_is_settled_at_each_tax() {
         "month 12-01 01-01: 10.00 at 21",
     ];
     assert_eq!(lines, expected);
+}
+
+/// Exempts a product.
+fn exempt(cloud: &mut Cloud, (release, resource): (Option<&str>, Option<&str>), reason: &str, code: &str) {
+    cloud.execute(Command::SetProductTax(SetProductTax {
+        seller: SELLER,
+        product: TaxedProduct {
+            software_release: release.map(|release| release.parse().expect(release)),
+            resource: resource.map(|resource| resource.parse().expect(resource)),
+        },
+        category: TaxCategory::E,
+        rate: None,
+        exemption: Some(Exemption { reason: reason.into(), code: Some(code.into()) }),
+        valid_from: at("2026-01-01T00:00:00Z"),
+    }));
+}
+
+/// Why a document has no tax in category E, and the code of that.
+fn why(invoice: &Invoice) -> Vec<(String, Option<String>)> {
+    let exempt = invoice.tax.iter().filter(|subtotal| subtotal.tax.category == TaxCategory::E);
+    let reasons = exempt.filter_map(|subtotal| subtotal.exemption.clone());
+    reasons.map(|reason| (reason.reason.into(), reason.code.map(Into::into))).collect()
+}
+
+/// Before, the reason was the last one that somebody gave for the category, whoever had bought what.
+#[test]
+fn the_reason_of_a_category_is_that_of_what_was_sold() {
+    let (mut cloud, customer) = cloud(BOOK);
+    exempt(&mut cloud, (None, Some(REQUESTS)), "education", "VATEX-EU-132");
+    exempt(&mut cloud, (Some("http://example.org/v2"), None), "medicine", "VATEX-EU-132");
+    exempt(&mut cloud, (Some("http://example.org/v3"), None), "stamps", "VATEX-EU-135");
+    let treatment = SetTaxTreatment {
+        customer,
+        category: TaxCategory::E,
+        exemption: Some(Exemption { reason: "an embassy".into(), code: None }),
+        valid_from: at("2027-01-01T00:00:00Z"),
+    };
+    cloud.execute(Command::SetTaxTreatment(treatment));
+    let used = |cloud: &mut Cloud, month: &str| {
+        let (start, stop) = (format!("2026-{month}-02T00:00:00Z"), format!("2026-{month}-02T12:00:00Z"));
+        cloud.usage(("slappart0", REQUESTS), "2000", (&start, &stop));
+    };
+    cloud.clock("2026-10-03T00:00:00Z");
+    used(&mut cloud, "10");
+    cloud.clock("2026-11-01T00:00:00Z");
+    let (october, _) = draft(&mut cloud, customer, ("2026-10-01", "2026-11-01"));
+    let education = || ("education".to_owned(), Some("VATEX-EU-132".to_owned()));
+    assert_eq!(why(&october), [education()]);
+    // What comes late for October has the reason of October, whatever is said since.
+    exempt(&mut cloud, (None, Some(REQUESTS)), "science", "VATEX-EU-132");
+    used(&mut cloud, "10");
+    cloud.request(customer, "web", &Wanted { release: "http://example.org/v2", ..PRODUCTION });
+    cloud.clock("2026-12-01T00:00:00Z");
+    let (november, lines) = draft(&mut cloud, customer, NOVEMBER);
+    assert_eq!(lines, ["month 11-01 12-01: 10.00 at 0", "request 10-01 11-01: 1.00 at 0"]);
+    assert_eq!(why(&november), [("medicine; education".to_owned(), education().1)]);
+    cloud.clock("2027-02-01T00:00:00Z");
+    let (january, _) = draft(&mut cloud, customer, ("2027-01-01", "2027-02-01"));
+    assert_eq!(why(&january), [("medicine".to_owned(), education().1)]);
+    assert_eq!(cloud.rebuilt().billing, cloud.view.billing);
 }

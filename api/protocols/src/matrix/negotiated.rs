@@ -1,5 +1,7 @@
 //! What one customer negotiated is for that customer, the seller and auditors.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
 
 use super::world::{Who, World};
@@ -62,6 +64,31 @@ fn codes_are_shown_to_the_seller_and_auditors() {
         assert_eq!(shown.to_string().contains("SPRING"), sees, "{who:?}");
         assert_eq!(shown["rates_withheld"].as_u64(), (!sees).then_some(1), "{who:?}");
     }
+}
+
+/// How many events a proof of Alice's first invoice withholds, and whether the others have the code of the price book.
+fn proof_of_alice(world: &World, who: Who) -> (usize, bool) {
+    let invoices = world.get(Who::Alice, "/v1/invoices?state=final").expect(200).json();
+    let invoice = invoices["items"][0]["id"].as_str().expect("an invoice").to_owned();
+    let proof = world.get(who, &format!("/v1/invoices/{invoice}/proof")).expect(200).json();
+    let events = proof["events"].as_array().expect("events").iter();
+    let bytes = events.map(|event| event["bytes"].as_str().expect("bytes").to_owned());
+    let has_code = |bytes: String| {
+        let bytes = BASE64.decode(bytes).expect("base64");
+        bytes.windows(7).any(|word| word == b"WELCOME")
+    };
+    (proof["withheld"].as_array().expect("hashes").len(), bytes.map(has_code).any(|has| has))
+}
+
+#[test]
+fn proofs_show_codes_to_the_seller_and_auditors_and_to_who_redeemed_them() {
+    let world = World::new();
+    for (who, seen) in [(Who::Root, true), (Who::Admin, true), (Who::Auditor, true), (Who::Alice, false)] {
+        assert_eq!(proof_of_alice(&world, who), (usize::from(!seen), seen), "{who:?}");
+    }
+    let wanted = json!({"customer": "PARTY-2", "code": "WELCOME"});
+    world.post(Who::Admin, "/v1/discount-codes/redeem", &wanted).expect(200);
+    assert_eq!(proof_of_alice(&world, Who::Alice), (0, true));
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub(crate) struct InvoiceProofShown {
     checkpoint: String,
     /// The events that the document can be derived from again, in their order.
     events: Vec<ProvedEvent>,
-    /// Events that are needed and name other customers: their hashes alone.
+    /// Events that are needed and that the reader may not see: their hashes alone.
     withheld: Vec<WithheldEvent>,
     /// The hashes of the largest parts of the tree that have none of these events, from the left to the right.
     #[schemars(with = "Vec<schema::Hex>")]

@@ -208,6 +208,7 @@ fn euros(cents: i64) -> Amount {
 impl Play {
     fn new(further: bool, fault: Option<Fault>) -> Self {
         let mut cloud = Cloud::new(&if further { further_book() } else { BOOK.to_owned() });
+        cloud.is_of_many();
         cloud.clock("2026-09-20T00:00:00Z");
         let customer = cloud.customer("UTC");
         for name in NAMES {

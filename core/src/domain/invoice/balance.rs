@@ -100,7 +100,7 @@ impl Balances {
     }
 
     /// What a credit note of a run returns to prepaid credit.
-    pub(super) fn returned(&self, note: &Invoice, earlier: &impl EarlierLines) -> Vec<CreditUsed> {
+    pub fn returned(&self, note: &Invoice, earlier: &impl EarlierLines) -> Vec<CreditUsed> {
         let wanted = self.given_back(note, &note.lines, earlier);
         self.returned_to(self.shares(note, wanted, earlier))
     }

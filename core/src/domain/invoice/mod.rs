@@ -39,7 +39,7 @@ pub use document::{
     Citation, CreditUsed, DocumentKind, EventSet, Invoice, InvoiceFinalised, InvoiceLine,
     InvoiceLinesRecorded, InvoiceParty, LineKind, LineRef, PriceStep, Reduces, TaxSubtotal,
 };
-pub use note::{GiveBack, HowMuch, IssueCreditNote};
+pub use note::{GiveBack, HowMuch, IssueCreditNote, credit_note};
 pub use number::read as number_parts;
 pub use parts::{has_lines_digest, lines_digest};
 pub use refusal::InvoiceRefusal;

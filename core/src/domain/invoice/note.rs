@@ -17,8 +17,8 @@ use crate::domain::tax::Tax;
 use crate::domain::time::Timestamp;
 
 use super::{
-    Around, Citation, DocumentKind, Invoice, InvoiceLine, InvoiceRefusal, Invoices, LineRef, Remainders,
-    TaxSubtotal, as_charged, base_and_tax, known,
+    Around, Balances, Citation, DocumentKind, EarlierLines, Invoice, InvoiceLine, InvoiceRefusal, Invoices,
+    LineRef, Remainders, TaxSubtotal, as_charged, base_and_tax, known,
 };
 
 /// Give back what an invoice charged.
@@ -206,9 +206,7 @@ impl Invoices {
     ) -> Result<Outcome<InvoiceId>, InvoiceRefusal> {
         let IssueCreditNote { original, give_back, reason, as_of } = command;
         let invoice = || original.id.clone();
-        if original.document == DocumentKind::CreditNote {
-            return Err(InvoiceRefusal::NotAnInvoice { invoice: invoice() });
-        }
+        check_is_invoice(original)?;
         let charged = self
             .charged
             .get(&original.id)
@@ -221,17 +219,47 @@ impl Invoices {
         if let Some(as_of) = as_of {
             self.check_unchanged((original.seller.party, original.buyer.party, original.currency), *as_of)?;
         }
-        let left = Left::of(original, &self.remainders);
-        let wanted = left.wanted(original, give_back)?;
-        let void = *give_back == GiveBack::All;
-        let mut note = note(original, (&left, &wanted), (void, reason))?;
-        note.prepaid = self.balances.returned_by_hand(&note, &original.id, &self.lines());
-        let paid = Amount::sum(note.currency, note.prepaid.iter().map(|back| back.amount));
-        note.due = paid.and_then(|paid| note.total.checked_sub(paid)).unwrap_or(note.total);
+        let note = decided(original, (give_back, reason), (&self.balances, &self.lines()))?;
         let parties = around.parties;
         let (seller, buyer) = (known(parties, note.seller.party)?, known(parties, note.buyer.party)?);
         self.issue(around, note, (seller, buyer), now)
     }
+}
+
+/// The credit note that gives something of an invoice back after all earlier documents, without its number and its dates.
+/// This decides a command, and it checks a note that was issued.
+pub fn credit_note(
+    original: &Invoice,
+    (give_back, reason): (&GiveBack, &str),
+    (balances, earlier): (&Balances, &impl EarlierLines),
+) -> Result<Invoice, InvoiceRefusal> {
+    check_is_invoice(original)?;
+    check_text(reason, MAX_REASON).map_err(InvoiceRefusal::BadReason)?;
+    if earlier.remainders().is_void(&original.id) {
+        return Err(InvoiceRefusal::Void { invoice: original.id.clone() });
+    }
+    decided(original, (give_back, reason), (balances, earlier))
+}
+
+fn check_is_invoice(original: &Invoice) -> Result<(), InvoiceRefusal> {
+    match original.document {
+        DocumentKind::Invoice => Ok(()),
+        DocumentKind::CreditNote => Err(InvoiceRefusal::NotAnInvoice { invoice: original.id.clone() }),
+    }
+}
+
+fn decided(
+    original: &Invoice,
+    (give_back, reason): (&GiveBack, &str),
+    (balances, earlier): (&Balances, &impl EarlierLines),
+) -> Result<Invoice, InvoiceRefusal> {
+    let left = Left::of(original, earlier.remainders());
+    let wanted = left.wanted(original, give_back)?;
+    let mut note = note(original, (&left, &wanted), (*give_back == GiveBack::All, reason))?;
+    note.prepaid = balances.returned_by_hand(&note, &original.id, earlier);
+    let paid = Amount::sum(note.currency, note.prepaid.iter().map(|back| back.amount));
+    note.due = paid.and_then(|paid| note.total.checked_sub(paid)).unwrap_or(note.total);
+    Ok(note)
 }
 
 fn note(

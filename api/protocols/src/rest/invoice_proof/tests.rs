@@ -5,7 +5,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use slapledger_billing::proof::repeat;
+use slapledger_core::domain::Command;
 use slapledger_core::domain::id::Sequence;
+use slapledger_core::domain::invoice::FinaliseInvoice;
 use slapledger_core::log::checkpoint::Checkpoint;
 use slapledger_core::log::envelope::{EventDecoder, Recorded};
 use slapledger_core::log::merkle::leaf_hash;
@@ -94,4 +96,30 @@ fn an_invoice_and_a_line_are_proved() {
     let none = kit.get("/v1/invoices/INV-2026-000001/proof?line=9");
     assert_eq!((none.status, none.json()["field"].as_str()), (StatusCode::BAD_REQUEST, Some("line")));
     assert_eq!(kit.get("/v1/invoices/INV-2026-000009/proof").status, StatusCode::NOT_FOUND);
+}
+
+/// A document that is not its draft has no proof, and the server hands out none that it has not tried.
+#[test]
+fn a_document_that_its_events_do_not_give_has_no_proof() {
+    let kit = invoiced();
+    let head = kit.ctx.ledger().head().last;
+    let draft =
+        kit.block_on(kit.ctx.billing().read_at(head, |view, _| {
+            view.billing.document("RUN-1-PARTY-2").expect("a draft").invoice.clone()
+        }));
+    let mut draft = draft.expect("it is read");
+    draft.lines[0].description = "something else".into();
+    kit.submit(Command::FinaliseInvoice(Box::new(FinaliseInvoice { draft, alone: false })));
+    for path in ["proof", "proof?usage=all", "proof?line=1"] {
+        let refused = kit.get(&format!("/v1/invoices/INV-2026-000001/{path}"));
+        let (status, _, detail) = refused.problem();
+        assert_eq!(status, 409, "{path}: {refused:?}");
+        let said = "INV-2026-000001 line 1: description is \"something else\", the events give ";
+        assert!(
+            detail.contains("its events do not give it again") && detail.contains(said),
+            "{path}: {detail}"
+        );
+    }
+    // The usage of the other line is as it was.
+    assert_eq!(kit.get("/v1/invoices/INV-2026-000001/proof?line=2").status, StatusCode::OK);
 }
