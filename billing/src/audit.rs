@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn after_a_restore_numbers_have_no_other_gap() {
         let mut audit = LogAudit::new(AuditScope { is_whole: true, deep: false });
-        let mut check = |audit: &mut LogAudit, text: &str| {
+        let check = |audit: &mut LogAudit, text: &str| {
             audit.check_number(ProjectId::DEFAULT, Sequence(1), &number(text)).is_ok()
         };
         assert!(check(&mut audit, "INV-2026-000001"));

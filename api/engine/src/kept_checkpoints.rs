@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use slapledger_core::log::checkpoint::Checkpoint;
-use slapledger_core::log::note::{MAX_BYTES, SignedNote};
+use slapledger_core::log::note::{MAX_BYTES, SignedNote, Verifier};
 
 /// The folder, in a data folder.
 pub const CHECKPOINTS: &str = "checkpoints";
@@ -59,6 +59,17 @@ impl KeptCheckpoints {
         by_size.values().rev().find(|published| !cosigned || published.is_cosigned()).cloned()
     }
 
+    /// The newest one that a key signed.
+    pub fn newest_of(&self, key: &Verifier) -> Option<Arc<PublishedCheckpoint>> {
+        let by_size = self.by_size.read();
+        by_size.values().rev().find(|published| key.check(&published.note).is_ok()).cloned()
+    }
+
+    /// The one of a log of so many events.
+    pub fn of_size(&self, size: u64) -> Option<Arc<PublishedCheckpoint>> {
+        self.by_size.read().get(&size).cloned()
+    }
+
     /// Those of smaller logs than `below`, the newest first.
     pub fn before(&self, below: u64, limit: usize) -> Vec<Arc<PublishedCheckpoint>> {
         self.by_size
@@ -93,7 +104,11 @@ impl KeptCheckpoints {
         file.sync_all()?;
         fs::rename(&new, &path)?;
         for size in gone {
-            fs::remove_file(folder.join(name_of(size)))?;
+            match fs::remove_file(folder.join(name_of(size))) {
+                // It was in memory alone, for the disk was full when it was published.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
         File::open(folder)?.sync_all()
     }
