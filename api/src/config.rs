@@ -3,6 +3,7 @@
 //! A member that is not known is an error. Secrets are not in it: it names the files that hold them, which nobody but
 //! their owner may read.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;

@@ -43,9 +43,9 @@ pub(crate) fn key_of(url: &str, key: &str) -> anyhow::Result<Verifier> {
     );
     let parsed: Uri = url.parse().with_context(|| format!("witnesses.url: {url}"))?;
     let is_http = parsed.scheme().is_some_and(|scheme| [Scheme::HTTP, Scheme::HTTPS].contains(scheme));
-    ensure!(is_http, "witnesses.url: {url} must begin with https:// or http://");
+    ensure!(is_http && parsed.authority().is_some(), "witnesses.url: {url} must begin with https:// or http://");
     // The health page and the log show the address.
-    let has_user = parsed.authority().is_none_or(|authority| authority.as_str().contains('@'));
+    let has_user = parsed.authority().is_some_and(|authority| authority.as_str().contains('@'));
     ensure!(!has_user, "witnesses.url: must not have a user or a password");
     ensure!(parsed.query().is_none(), "witnesses.url: {url} must not have a query");
     Ok(key)

@@ -10,7 +10,7 @@ use slapledger_core::log::frame::pack;
 use slapledger_core::log::memory::MemoryStore;
 use slapledger_core::log::merkle::Tree;
 use slapledger_core::log::note::{SignatureKind, Signer, Verifier};
-use slapledger_core::log::store::EventStore as _;
+use slapledger_core::log::store::{Appended, EventStore as _};
 
 use super::*;
 use crate::kept_checkpoints::KeptCheckpoints;
@@ -90,7 +90,7 @@ impl World {
         let before = slapledger_core::domain::id::Sequence(self.tree.size());
         let leaves: Vec<Vec<u8>> = (0..events).map(|leaf| vec![leaf]).collect();
         let frames = pack(&mut self.tree, &leaves).expect("small events");
-        self.store.append(term, before, &frames);
+        assert_eq!(self.store.append(term, before, &frames), Appended::Durable);
         self.store.head().expect("read")
     }
 
