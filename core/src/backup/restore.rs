@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use staging::Staging;
-pub use staging::UNFINISHED;
+pub use staging::{Staging, UNFINISHED};
 
 use super::files::{self, ByteProgress, copy_file, make_private_folder};
 use super::manifest::{BackupManifest, LOG, TERM};

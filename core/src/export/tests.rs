@@ -143,7 +143,9 @@ fn what_is_changed_is_found() {
     }
     assert!(harmless * 20 < found, "{harmless} of {found}");
     for length in 0..file.len() {
-        assert!(read_all(&file[..length]).is_err(), "{length} bytes");
+        let fault = read_all(&file[..length]).expect_err("it is cut short");
+        let is_told = matches!(fault, ExportFault::NotAnExport) || fault.to_string().contains("in the middle");
+        assert!(is_told, "{length} bytes: {fault}");
     }
     // Compressed anew, a changed event gives another root.
     let plain = zstd::decode_all(&*file).expect("it is zstd");
@@ -156,4 +158,36 @@ fn what_is_changed_is_found() {
     newer[7] = 9;
     let newer = zstd::encode_all(&*newer, 1).expect("it is compressed");
     assert!(matches!(read_all(&newer), Err(ExportFault::Newer { version: 9 })));
+}
+
+/// A file that comes to its own root may still hold no events: whoever made it chose the root.
+#[test]
+fn what_is_no_event_is_not_imported() {
+    let of = |leaves: &[Vec<u8>]| {
+        let mut tree = Tree::new();
+        leaves.iter().for_each(|leaf| tree.push(leaf));
+        let mut file = MAGIC.to_vec();
+        for number in [0, leaves.len() as u64, 0] {
+            file.extend(number.to_be_bytes());
+        }
+        file.extend(tree.root().0);
+        for leaf in leaves {
+            file.push(EVENT);
+            file.extend(u16::try_from(leaf.len()).expect("short").to_be_bytes());
+            file.extend(leaf);
+        }
+        file.extend([END, 0, 0, 0, 0]);
+        let file = zstd::encode_all(&*file, 1).expect("it is compressed");
+        let mut reader = ExportReader::open(&*file).expect("an export");
+        import(&mut reader, &MemoryStore::new(), &mut |_| ()).map(|head| head.last)
+    };
+    let stored: Vec<Vec<u8>> = {
+        let range = ExportRange { after: Sequence::ZERO, last: Sequence(20), project: None };
+        let (file, _) = written(&log(20), range);
+        read_all(&file).expect("an export").into_iter().map(|event| event.bytes).collect()
+    };
+    assert!(matches!(of(&stored), Ok(Sequence(20))));
+    let zeros = [stored[0].clone(), vec![0; 60_000]];
+    assert!(matches!(of(&zeros), Err(ExportFault::Event { sequence: Sequence(2), .. })));
+    assert!(matches!(of(&stored[1..]), Err(ExportFault::Damaged { after: Sequence::ZERO, .. })));
 }

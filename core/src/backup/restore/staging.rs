@@ -1,10 +1,10 @@
-//! Where a restored ledger is put together until it is whole.
+//! Where a restored or imported ledger is put together until it is whole.
 //!
 //! A target that does not exist gets its name by one rename. A target that is there, such as a mount point or the folder of
 //! a service, stays: the ledger is put together inside it, and its parts move up, the log last.
 //!
-//! Invariant: from the first file to the last rename, a marker is in the folder, which nothing but a restore opens. So
-//! whatever an interrupted restore leaves, the next one recognises and removes.
+//! Invariant: from the first file to the last rename, a marker is in the folder, which nothing but a restore or an import
+//! opens. So whatever an interrupted one leaves, the next one recognises and removes, and nothing else.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -21,8 +21,8 @@ pub const UNFINISHED: &str = "restore.unfinished";
 /// What the ledger is put together in, inside a target that is there.
 const INSIDE: &str = "restore.new";
 
-/// A restore that is not finished.
-pub(super) struct Staging {
+/// A restore or an import that is not finished.
+pub struct Staging {
     target: PathBuf,
     folder: PathBuf,
     is_inside: bool,
@@ -30,7 +30,7 @@ pub(super) struct Staging {
 
 impl Staging {
     /// Makes the folder that the ledger is put together in.
-    pub(super) fn begin(target: &Path) -> Result<Self, BackupFault> {
+    pub fn begin(target: &Path) -> Result<Self, BackupFault> {
         let new = beside(target, ".new");
         let is_inside = match fs::symlink_metadata(target) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
@@ -64,19 +64,19 @@ impl Staging {
         }
         let marked = if self.is_inside { &self.target } else { &self.folder };
         make_private_folder(marked)?;
-        let text = b"slapledger restore was interrupted; run it again\n";
+        let text = b"slapledger restore or import was interrupted; run it again\n";
         files::replace(&marked.join(UNFINISHED), text, 0o600)?;
         make_private_folder(&self.folder)?;
         sync(marked)
     }
 
     /// Where to put the ledger together.
-    pub(super) fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Gives the ledger its place. The marker goes last.
-    pub(super) fn finish(self) -> Result<(), BackupFault> {
+    pub fn finish(self) -> Result<(), BackupFault> {
         files::sync_folders(&self.folder)?;
         if self.is_inside {
             let mut names = files::names_in(&self.folder)?;
@@ -94,11 +94,11 @@ impl Staging {
         sync(&self.target)
     }
 
-    /// Removes what is there: it may hold keys. What cannot be removed, the next restore removes.
-    pub(super) fn abandon(&self) {
+    /// Removes what is there: it may hold keys. What cannot be removed, the next one removes.
+    pub fn abandon(&self) {
         let removed = if self.is_inside { clear(&self.target) } else { files::remove(&self.folder) };
         if let Err(fault) = removed {
-            tracing::warn!(%fault, "what a restore copied is left behind");
+            tracing::warn!(%fault, "what was copied is left behind");
         }
     }
 }
