@@ -3,7 +3,8 @@
 //! A proof of an invoice holds the events that the billing view needs for its customer: parties, taxes, prices, runs,
 //! documents, credits, charges, instances and usage. [`ProofSelection`] chooses them from the log. [`repeat`] folds them
 //! into an empty view, so that the draft of the run is computed once more, and compares it with the document that was
-//! issued. An event that names other customers is never chosen; the proof says that it was withheld.
+//! issued. An event that names other customers is never chosen, nor one with a code of a discount for a reader who may not
+//! read codes; the proof says that it was withheld.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +17,7 @@ use slapledger_core::domain::invoice::{
     DocumentKind, Invoice, InvoiceLine, TaxCategory, base_and_tax, has_lines_digest,
 };
 use slapledger_core::domain::money::{Amount, Price};
-use slapledger_core::domain::pricing::OverrideId;
+use slapledger_core::domain::pricing::{OverrideId, Rate};
 use slapledger_core::domain::usage::{Attribution, Usage};
 use slapledger_core::log::envelope::Recorded;
 use slapledger_projections::view::View as _;
@@ -39,7 +40,7 @@ pub enum EventChoice {
     No,
     /// It is needed.
     Yes,
-    /// It is needed, and names other customers: the proof holds its hash.
+    /// It is needed, and names other customers or a code: the proof holds its hash.
     Withheld,
 }
 
@@ -54,6 +55,8 @@ pub struct ProofSelection {
     documents: BTreeSet<InvoiceId>,
     /// The usage that is wanted; all, if `None`.
     usage: Option<BTreeSet<Sequence>>,
+    /// The codes of discounts that the reader may read; all, if `None`.
+    codes: Option<BTreeSet<Box<str>>>,
     cut_off: Sequence,
     issued: Sequence,
     /// What the events so far were about.
@@ -98,6 +101,7 @@ impl ProofSelection {
             computers,
             documents: documents.map(|known| known.invoice.id.clone()).collect(),
             usage,
+            codes: None,
             cut_off: run.opened.cut_off,
             issued,
             runs: BTreeSet::new(),
@@ -105,6 +109,20 @@ impl ProofSelection {
             credits: BTreeSet::new(),
             metered: BTreeSet::new(),
         })
+    }
+
+    /// For a reader who may read those codes alone that the customer redeemed.
+    #[must_use]
+    pub fn without_codes(self, view: &BillingView) -> Self {
+        let redeemed = view.billing.redeemed.get(&self.payer);
+        let codes = redeemed.into_iter().flat_map(|codes| codes.keys().cloned()).collect();
+        Self { codes: Some(codes), ..self }
+    }
+
+    /// Whether a rate needs a code that the reader may not read.
+    fn is_secret(&self, rate: &Rate) -> bool {
+        let Some(codes) = &self.codes else { return false };
+        rate.code().is_some_and(|code| !codes.contains(code))
     }
 
     /// The last event that is looked at: the one that issued the document.
@@ -134,6 +152,9 @@ impl ProofSelection {
             Event::TaxTreatmentSet(event) => chosen(event.customer == self.payer),
             Event::ComputerDescribed(event) => chosen(self.computers.contains(&event.computer)),
             Event::PriceBookPublished(event) if event.book.name == self.book => {
+                if event.book.rates.iter().any(|rate| self.is_secret(rate)) {
+                    return EventChoice::Withheld;
+                }
                 let customers = event.book.rates.iter().filter_map(|rate| rate.matching.customer);
                 only(customers, |customer| customer == self.payer)
             }
@@ -143,7 +164,7 @@ impl ProofSelection {
                 if is_own {
                     self.overrides.insert(theirs.id);
                 }
-                chosen(is_own)
+                if is_own && self.is_secret(&theirs.rate) { EventChoice::Withheld } else { chosen(is_own) }
             }
             Event::PriceOverrideEnded(event) => chosen(self.overrides.contains(&event.id)),
             Event::InvoiceRunOpened(event)
@@ -198,6 +219,28 @@ impl ProofSelection {
         self.metered.insert(sequence);
         only(instances.into_iter(), |id| self.instances.contains(&id))
     }
+}
+
+/// Events of a proof about instances that a document does not charge, and about computers of those alone. A reader who sees
+/// the document and not its customer, such as the seller, is not shown them.
+pub fn beside_lines(events: &[Recorded], document: &Invoice) -> BTreeSet<Sequence> {
+    let metered = events.iter().filter_map(|recorded| recorded.event.usage_change()?.metered);
+    let mut charged: BTreeSet<InstanceId> = metered.flat_map(instances_of).collect();
+    charged.extend(document.lines.iter().filter_map(|line| line.instance));
+    let allocated = events.iter().filter_map(|recorded| match &recorded.event {
+        Event::InstanceAllocated(event) if charged.contains(&event.instance) => Some(&event.computer),
+        _ => None,
+    });
+    let computers: BTreeSet<&ComputerId> = allocated.collect();
+    let is_beside = |event: &Event| match event {
+        Event::InstanceRequested(event) => !charged.contains(&event.instance),
+        Event::InstanceChanged(event) => !charged.contains(&event.instance),
+        Event::InstanceAllocated(event) => !charged.contains(&event.instance),
+        Event::InstanceEnded(event) => !charged.contains(&event.instance),
+        Event::ComputerDescribed(event) => !computers.contains(&event.computer),
+        _ => false,
+    };
+    events.iter().filter(|recorded| is_beside(&recorded.event)).map(|recorded| recorded.sequence).collect()
 }
 
 fn chosen(is_chosen: bool) -> EventChoice {

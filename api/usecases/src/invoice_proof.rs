@@ -1,12 +1,14 @@
 //! The proof of an invoice: the stored events that it can be derived from again, and that they are in the log.
 //!
 //! The fewest events that do are looked for: first the usage that the lines name, then all usage of the customer.
-//! Whether they do is tried before they are handed out.
+//! Whether they do is tried before they are handed out. A caller who sees the document and not its customer, such as the
+//! seller, gets no events about instances that it does not charge, and no other usage than that of its lines.
 
 use std::collections::BTreeMap;
 
+use http::StatusCode;
 use slapledger_billing::BillingView;
-use slapledger_billing::proof::{EventChoice, ProofSelection, UsageChosen, repeat};
+use slapledger_billing::proof::{EventChoice, ProofSelection, UsageChosen, beside_lines, repeat};
 use slapledger_core::domain::event::Stream;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::log::envelope::{EventDecoder, Recorded};
@@ -81,16 +83,40 @@ fn chosen(
             format!("{invoice} is a draft; only final documents have proofs: finalise it first"),
         )
     };
+    let select = |usage| {
+        let selection = ProofSelection::new(view, invoice, usage)?;
+        Some(if ctx.caller.sees_codes() { selection } else { selection.without_codes(view) })
+    };
+    let document = view.billing.document(invoice).map(|document| &document.invoice);
+    let hidden = document.filter(|document| !ctx.caller.sees_party(document.buyer.party));
+    if all_usage && hidden.is_some() {
+        return Err(only_of_customer("usage=all is"));
+    }
     // A document that was issued otherwise than from its draft names events that cannot be found again.
-    let of_lines = ProofSelection::new(view, invoice, UsageChosen::OfLines(line));
-    if let Some(selection) = of_lines.filter(|_| !all_usage) {
-        let (stored, events, withheld) = read(ctx, selection)?;
-        if repeat(&events, invoice, line).is_ok() {
+    if let Some(selection) = select(UsageChosen::OfLines(line)).filter(|_| !all_usage) {
+        let (mut stored, mut events, withheld) = read(ctx, selection)?;
+        if let Some(document) = hidden {
+            let beside = beside_lines(&events, document);
+            events.retain(|recorded| !beside.contains(&recorded.sequence));
+            stored.retain(|sequence, _| !beside.contains(sequence));
+        }
+        // Without what is withheld, nothing can be repeated.
+        let is_all_there_is = hidden.is_some() && !withheld.is_empty();
+        if is_all_there_is || repeat(&events, invoice, line).is_ok() {
             return Ok((stored, withheld));
         }
     }
-    let all = ProofSelection::new(view, invoice, UsageChosen::All).ok_or_else(draft)?;
+    let all = select(UsageChosen::All).ok_or_else(draft)?;
+    if hidden.is_some() {
+        return Err(only_of_customer("this proof needs more than its lines name, and is"));
+    }
     read(ctx, all).map(|(stored, _, withheld)| (stored, withheld))
+}
+
+/// Whoever sees a document and not its customer may not have this.
+fn only_of_customer(what: &str) -> Problem {
+    let detail = format!("{what} for the customer, admins and auditors: ask one of them for the proof");
+    Problem::new(StatusCode::FORBIDDEN, ProblemCode::Forbidden, detail)
 }
 
 /// The events that a selection chooses, as they are stored and decoded, and the hashes of those that are withheld.
