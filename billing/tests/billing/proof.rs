@@ -1,9 +1,13 @@
 //! Every document of every story here can be derived from the events of its proof alone, and a lie about it is named.
 
-use slapledger_billing::proof::{EventChoice, ProofSelection, RepeatFault, UsageChosen, repeat};
+use slapledger_billing::proof::{
+    EventChoice, ProofSelection, RepeatFault, UsageChosen, beside_lines, repeat,
+};
 use slapledger_billing::{BillingView, DocumentState};
-use slapledger_core::domain::event::Event;
-use slapledger_core::domain::id::Sequence;
+use slapledger_core::domain::Command;
+use slapledger_core::domain::discount::RedeemDiscountCode;
+use slapledger_core::domain::event::{Event, Stream};
+use slapledger_core::domain::id::{PartyId, Sequence};
 use slapledger_core::domain::invoice::{Invoice, lines_digest};
 use slapledger_core::domain::usage::Attribution;
 use slapledger_core::log::envelope::Recorded;
@@ -100,6 +104,72 @@ fn a_proof_holds_what_its_lines_name_and_nothing_of_other_customers() {
     assert_eq!(repeat(&usage, INVOICE, Some(2)).map(|repeated| repeated.usage), Ok(3));
     let no_line = RepeatFault::NoLine { invoice: INVOICE.parse().expect("a number"), line: 3 };
     assert_eq!(repeat(&usage, INVOICE, Some(3)), Err(no_line));
+}
+
+/// The seller sees the document, and nothing of instances that it does not charge.
+#[test]
+fn what_is_beside_the_lines_is_not_needed() {
+    let mut cloud = october();
+    let customer = cloud.view.billing.document(INVOICE).expect("a document").invoice.buyer.party;
+    let later = cloud.request(customer, "later", &PRODUCTION);
+    cloud.clock("2026-11-20T00:00:00Z");
+    cloud.end(customer, "later");
+    for (now, start, stop) in [
+        ("2026-12-02T00:00:00Z", "2026-11-01", "2026-12-01"),
+        ("2027-01-02T00:00:00Z", "2026-12-01", "2027-01-01"),
+    ] {
+        cloud.clock(now);
+        let run = cloud.open_run(start, stop);
+        cloud.finalise(run);
+    }
+    let shown = |invoice: &str| {
+        let document = &cloud.view.billing.document(invoice).expect("a document").invoice;
+        let (mut events, _) = proof(&cloud.view, &cloud.log, invoice, UsageChosen::OfLines(None)).expect("final");
+        let beside = beside_lines(&events, document);
+        events.retain(|recorded| !beside.contains(&recorded.sequence));
+        let repeated = repeat(&events, invoice, None);
+        assert!(repeated.is_ok(), "{invoice}: {repeated:?}");
+        let of_later = events.iter().filter(|recorded| *recorded.stream == Stream::Instance(later));
+        (of_later.count(), beside.len())
+    };
+    assert_eq!(shown(INVOICE), (0, 0), "it was requested after the document was issued");
+    assert_eq!(shown("INV-2026-000003"), (3, 0), "November charges it: requested, allocated, ended");
+    assert_eq!(shown("INV-2027-000001"), (0, 3), "December does not");
+}
+
+/// Only those who may read codes of discounts find them in a proof, and the customer who redeemed them.
+#[test]
+fn a_code_is_in_no_proof_of_those_who_may_not_read_it() {
+    let coded = BOOK.replacen(
+        "rates = [",
+        "rates = [{ kind = \"discount\", item = \"welcome\", percent = \"10\", code = \"WELCOME\" },",
+        1,
+    );
+    assert!(coded.contains("WELCOME"));
+    let mut cloud = Cloud::new(&coded);
+    cloud.clock("2026-10-01T00:00:00Z");
+    for name in ["one", "two"] {
+        let customer = cloud.customer("UTC");
+        cloud.request(customer, name, &PRODUCTION);
+    }
+    let redeem = RedeemDiscountCode { customer: PartyId(3), code: "WELCOME".into() };
+    cloud.execute(Command::RedeemDiscountCode(redeem));
+    cloud.clock("2026-11-02T00:00:00Z");
+    let run = cloud.open_run("2026-10-01", "2026-11-01");
+    cloud.finalise(run);
+    let books = |invoice: &str, codes: bool| {
+        let selection = ProofSelection::new(&cloud.view, invoice, UsageChosen::OfLines(None)).expect("final");
+        let mut selection = if codes { selection } else { selection.without_codes(&cloud.view) };
+        let books = cloud.log.iter().filter(|known| matches!(known.event, Event::PriceBookPublished(_)));
+        books.map(|recorded| selection.choose(recorded)).collect::<Vec<_>>()
+    };
+    for (invoice, customer, known) in
+        [(INVOICE, 2, EventChoice::Withheld), ("INV-2026-000002", 3, EventChoice::Yes)]
+    {
+        let document = &cloud.view.billing.document(invoice).expect("a document").invoice;
+        assert_eq!(document.buyer.party, PartyId(customer));
+        assert_eq!((books(invoice, true), books(invoice, false)), (vec![EventChoice::Yes], vec![known]));
+    }
 }
 
 /// What a lie comes to.

@@ -10,7 +10,6 @@ mod staging;
 use std::path::Path;
 use std::sync::Arc;
 
-use staging::Staging;
 pub use staging::{Staging, UNFINISHED};
 
 use super::files::{self, ByteProgress, copy_file, make_private_folder};

@@ -30,6 +30,12 @@ fn meta(project: u64) -> Arc<Meta> {
     })
 }
 
+fn zone_set(party: PartyId) -> (Stream, Event) {
+    let zone = "UTC".parse().expect("a zone");
+    let set = PartyTimeZoneSet { party, time_zone: zone, from: at(0), at: at(0) };
+    (Stream::Party(party), Event::PartyTimeZoneSet(set))
+}
+
 /// A log of so many events: the first creates it, then each is of one of two projects, in runs of seven.
 fn log(events: u64) -> MemoryStore {
     let store = MemoryStore::new();
@@ -40,10 +46,7 @@ fn log(events: u64) -> MemoryStore {
                 LedgerCreated { ledger: [1; 16], format: 1, mode: Mode::Demo, key_ring: [2; 16], at: at(0) };
             (Stream::Ledger, Event::LedgerCreated(created))
         } else {
-            let party = PartyId(n);
-            let zone = "UTC".parse().expect("a zone");
-            let set = PartyTimeZoneSet { party, time_zone: zone, from: at(0), at: at(0) };
-            (Stream::Party(party), Event::PartyTimeZoneSet(set))
+            zone_set(PartyId(n))
         };
         let project = if n / 7 % 2 == 0 { 1 } else { 2 };
         let recorded = Recorded {
@@ -189,5 +192,15 @@ fn what_is_no_event_is_not_imported() {
     assert!(matches!(of(&stored), Ok(Sequence(20))));
     let zeros = [stored[0].clone(), vec![0; 60_000]];
     assert!(matches!(of(&zeros), Err(ExportFault::Event { sequence: Sequence(2), .. })));
-    assert!(matches!(of(&stored[1..]), Err(ExportFault::Damaged { after: Sequence::ZERO, .. })));
+    let (stream, event) = zone_set(PartyId(1));
+    let first = Recorded {
+        sequence: Sequence(1),
+        stream: Arc::new(stream),
+        stream_version: 1,
+        recorded_at: at(0),
+        meta: meta(1),
+        event,
+    };
+    let other = of(&[first.encode()]).expect_err("nothing creates a ledger");
+    assert!(matches!(other, ExportFault::Damaged { after: Sequence::ZERO, .. }), "{other:?}");
 }

@@ -200,6 +200,11 @@ fn a_customer_has_a_price_of_their_own() {
         .refused(PricingRefusal::UnknownOverride { id: OverrideId(3) });
 }
 
+fn many_tiers() -> Tariff {
+    let tier = |n: u32| Tier { up_to: n.to_string().parse().ok(), price: price("0.123456789"), flat: price("9") };
+    Tariff::Volume { tiers: (1..10_000).map(tier).collect() }
+}
+
 #[test]
 fn an_override_must_fit_the_book() {
     let bad = |field, rule| PricingRefusal::BadOverride { field, rule };
@@ -236,7 +241,7 @@ fn an_override_must_fit_the_book() {
             PricingRefusal::BadOverrideRate { field: "percent", rule: "must be above 0 and at most 1000" },
         ),
         (
-            with(fee(of_release(&format!("http://release/{}", "x".repeat(70_000))))),
+            with(Rate { model: usage("cpu", "0", many_tiers()), trial: None, matching: Match::default() }),
             PricingRefusal::OverrideTooLarge { max: 60_000 },
         ),
     ];
