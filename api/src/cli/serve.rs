@@ -23,6 +23,7 @@ use slapledger_engine::certifier::Certifier;
 use slapledger_engine::clock::{FileClock, ManualClock, SystemClock};
 use slapledger_engine::publishing::{Publishing, PublishingOptions};
 use slapledger_engine::shipping::Shipping;
+use slapledger_engine::witnesses::WitnessLink;
 use slapledger_engine::{Engine, Open, accepted};
 use slapledger_net::{self as net, Connections};
 use slapledger_protocols::access::{AccessControl, FailedAttempts, Gateway, RateLimits, RequestLimits};
