@@ -6,25 +6,25 @@ use parking_lot::{Condvar, Mutex};
 
 /// Tells a thread to stop, and wakes it if it waits.
 #[derive(Debug, Default)]
-pub struct StopSignal {
+pub(crate) struct StopSignal {
     is_set: Mutex<bool>,
     changed: Condvar,
 }
 
 impl StopSignal {
     /// Sets it, for good.
-    pub fn set(&self) {
+    pub(crate) fn set(&self) {
         *self.is_set.lock() = true;
         self.changed.notify_all();
     }
 
     /// Whether it is set.
-    pub fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         *self.is_set.lock()
     }
 
     /// Waits until it is set, at most so long; whether it is.
-    pub fn wait(&self, longest: Duration) -> bool {
+    pub(crate) fn wait(&self, longest: Duration) -> bool {
         let until = Instant::now() + longest;
         let mut is_set = self.is_set.lock();
         while !*is_set {

@@ -133,8 +133,8 @@ fn what_is_beside_the_lines_is_not_needed() {
         (of_later.count(), beside.len())
     };
     assert_eq!(shown(INVOICE), (0, 0), "it was requested after the document was issued");
-    assert_eq!(shown("INV-2026-000003"), (3, 0), "November charges it: requested, allocated, ended");
-    assert_eq!(shown("INV-2027-000001"), (0, 3), "December does not");
+    assert_eq!(shown("INV-2026-000003"), (4, 0), "November charges it: requested, allocated, changed, ended");
+    assert_eq!(shown("INV-2027-000001"), (0, 4), "December does not");
 }
 
 /// Only those who may read codes of discounts find them in a proof, and the customer who redeemed them.
