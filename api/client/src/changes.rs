@@ -48,7 +48,7 @@ pub fn diff(asked: &DiffArgs) -> anyhow::Result<()> {
     ensure!(from <= to, "--from {from} is after --to {to}");
     let mut changes: BTreeMap<String, StreamChanges> = BTreeMap::new();
     let (mut after, mut events) = (from, 0);
-    while after < to {
+    loop {
         let page = events_after(&server, after, PAGE)?;
         let end = sequence(&page);
         ensure!(from <= end, "--from {from}: the log ends at sequence {end}");
@@ -67,11 +67,13 @@ pub fn diff(asked: &DiffArgs) -> anyhow::Result<()> {
             *of_stream.types.entry(text_of(&event["type"]).to_owned()).or_default() += 1;
         }
         // A page that had to pass over events of others is short, perhaps empty, and says how far it came.
-        let Some(passed) = passed(&page) else {
-            after = end.min(to);
-            break;
-        };
-        after = passed.min(to);
+        match passed(&page) {
+            Some(passed) if passed < to => after = passed,
+            _ => {
+                after = end.min(to);
+                break;
+            }
+        }
     }
     if asked.json {
         let items: Vec<Value> = changes.iter().map(|(stream, found)| {

@@ -3,7 +3,7 @@
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use slapledger_client::print::say;
 use slapledger_client::private::SecretFile;
@@ -45,7 +45,11 @@ pub(super) fn run(asked: &ExportArgs) -> anyhow::Result<()> {
     ensure!(asked.after <= last.0, "--after {}: must be at most {last}", asked.after);
     let range = ExportRange { after: Sequence(asked.after), last, project: asked.project };
     let mut place = SecretFile::at(&asked.file)?;
-    let ExportSummary { events, hidden, root } = write(asked, &store, range, &mut place)?;
+    let ExportSummary { events, owned, hidden, root } = write(asked, &store, range, &mut place)?;
+    let is_all = asked.after == 0 && last == end;
+    if let Some(project) = asked.project.filter(|_| is_all && owned == 0) {
+        bail!("--project {project}: the log has no events of it; `slapledger project list` lists the projects");
+    }
     place.take()?;
     say!("{}: {events} events, up to sequence {last}", asked.file.display());
     if hidden > 0 {
@@ -89,7 +93,7 @@ fn lines(
     reached: &mut dyn FnMut(Sequence),
 ) -> anyhow::Result<ExportSummary> {
     let mut decoder = EventDecoder::default();
-    let (mut events, mut hidden) = (0, 0);
+    let (mut events, mut owned, mut hidden) = (0, 0, 0);
     'log: for frame in read_frames(store, range.after) {
         for (sequence, bytes) in frame?.events_after(range.after) {
             if sequence > range.last {
@@ -101,10 +105,10 @@ fn lines(
                 continue;
             }
             writeln!(out, "{}", serde_json::to_string(&decoder.decode(sequence, bytes)?)?)?;
-            events += 1;
+            (events, owned) = (events + 1, owned + u64::from(owner.is_some()));
             reached(sequence);
         }
     }
     let root = root_at(store, range.last)?.unwrap_or(store.head()?.root);
-    Ok(ExportSummary { events, hidden, root })
+    Ok(ExportSummary { events, owned, hidden, root })
 }

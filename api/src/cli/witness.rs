@@ -25,7 +25,7 @@ use slapledger_core::log::checkpoint::Checkpoint;
 use slapledger_core::log::cosigning::{
     CosignedTree, CosigningRefusal, CosigningRequest, check_continues, check_signed,
 };
-use slapledger_core::log::note::{MAX_BYTES, SignatureKind, SignedNote, Signer, Verifier};
+use slapledger_core::log::note::{MAX_BYTES, SignatureKind, SignedNote, Signer, Verifier, is_name};
 use slapledger_core::secret_files::{create_folder, refuse_exposed};
 use slapledger_net::{self as net, Connections};
 
@@ -88,6 +88,11 @@ pub(super) fn run(asked: &WitnessArgs) -> anyhow::Result<()> {
         asked.listen.ip().is_loopback(),
         "--listen {}: a witness speaks plain HTTP and listens on loopback alone; put a reverse proxy in front",
         asked.listen
+    );
+    ensure!(
+        is_name(&asked.name),
+        "--name {}: must be an address without scheme, such as witness.example/w1",
+        asked.name
     );
     let witness = LogWitness::open(&asked.data, &asked.name, asked.logs.clone())?;
     let key = witness.signer.verifier().to_string();
