@@ -68,7 +68,7 @@ enum NextStep {
     Again(u64),
 }
 
-type Answers = Sender<(usize, Result<WitnessAnswer, String>)>;
+type AnswerSender = Sender<(usize, Result<WitnessAnswer, String>)>;
 
 impl CosigningRound<'_> {
     /// Asks witnesses that cosigned these sizes last, and tells what came of each. If the server stops, those that have
@@ -120,7 +120,7 @@ impl CosigningRound<'_> {
     }
 
     /// Sends a request on a thread of its own.
-    fn send(&self, witness: &mut AskedWitness<'_>, answers: &Answers) -> Result<(), String> {
+    fn send(&self, witness: &mut AskedWitness<'_>, answers: &AnswerSender) -> Result<(), String> {
         let AskedWitness { link, at, old, times } = witness;
         let size = self.head.last.0;
         if *old > size {
