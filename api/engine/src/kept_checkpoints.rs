@@ -13,7 +13,7 @@ use slapledger_core::log::note::{MAX_BYTES, SignedNote, Verifier};
 
 /// The folder, in a data folder.
 pub const CHECKPOINTS: &str = "checkpoints";
-/// So many are kept, the newest.
+/// So many are kept, the newest; and the newest that a witness cosigned, however old it is.
 const MOST: usize = 1000;
 const SUFFIX: &str = ".note";
 
@@ -89,7 +89,10 @@ impl KeptCheckpoints {
             let mut by_size = self.by_size.write();
             by_size.insert(size, Arc::new(published));
             let many = by_size.len().saturating_sub(MOST);
-            let gone: Vec<u64> = by_size.keys().copied().take(many).collect();
+            let cosigned = by_size.iter().rev().find(|(_, published)| published.is_cosigned());
+            let cosigned = cosigned.map(|(size, _)| *size);
+            let gone = by_size.keys().copied().take(many).filter(|size| Some(*size) != cosigned);
+            let gone: Vec<u64> = gone.collect();
             for size in &gone {
                 by_size.remove(size);
             }
@@ -156,11 +159,21 @@ mod tests {
         }
         std::fs::write(data.path().join(CHECKPOINTS).join("1.note"), "nothing").expect("it is written");
         let again = KeptCheckpoints::open(data.path(), false);
-        for kept in [kept, again] {
+        for kept in [&kept, &again] {
             let newest = |cosigned| kept.newest(cosigned).map(|published| published.checkpoint.size);
             assert_eq!((newest(false), newest(true)), (Some(MOST as u64 + 3), Some(500)));
             let sizes: Vec<u64> = kept.before(7, 10).iter().map(|known| known.checkpoint.size).collect();
             assert_eq!(sizes, [6, 5, 4]);
+        }
+        // While witnesses do not answer, the last one that was cosigned stays, and nothing older.
+        for size in MOST as u64 + 4..=MOST as u64 + 600 {
+            kept.keep(published(size, &[])).expect("it is written");
+        }
+        let again = KeptCheckpoints::open(data.path(), false);
+        for kept in [&kept, &again] {
+            assert_eq!(kept.newest(true).map(|published| published.checkpoint.size), Some(500));
+            let sizes: Vec<u64> = kept.before(605, 10).iter().map(|known| known.checkpoint.size).collect();
+            assert_eq!(sizes, [604, 603, 602, 601, 500]);
         }
     }
 }

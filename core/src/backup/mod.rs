@@ -289,6 +289,12 @@ pub enum BackupFault {
         /// Where.
         path: PathBuf,
     },
+    /// Another process puts a ledger together there.
+    #[error("{} is being restored or imported by another process; wait until it ends", path.display())]
+    BeingMade {
+        /// Where.
+        path: PathBuf,
+    },
     /// The point to restore to is not in the backup.
     #[error("--until {until}: {rule}")]
     BadUntil {
