@@ -106,6 +106,10 @@ fn an_import_is_whole_and_removes_nothing_of_others() {
     // What an import that was killed left is removed.
     fs::write(place.path("copy.new/restore.unfinished"), "").expect("written");
     place.refused("import all copy --keys-of nowhere", "--keys-of nowhere: no keys are there");
+    place.done("init --data other");
+    place.refused("import all copy --keys-of other", "--keys-of other: its key ring is of another ledger");
+    fs::remove_dir_all(place.path("other")).expect("removed");
+    assert_eq!(place.names(), ["all", "half"]);
     place.done("import all copy --keys-of ledger");
     assert_eq!(place.names(), ["all", "copy", "half"]);
     let checked = place.done("verify --data copy");

@@ -9,6 +9,8 @@ use slapledger_client::print::say;
 use slapledger_core::backup::{PRIVATE, Staging, copy_private};
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::export::{ExportReader, import};
+use slapledger_core::keyring::{KeyRing, KeyRingOptions};
+use slapledger_core::ledger::created;
 use slapledger_core::log::sled_store::SledStore;
 use slapledger_core::log::store::EventStore;
 use slapledger_core::secret_files::create_folder;
@@ -67,10 +69,26 @@ fn fill(asked: &ImportArgs, reader: &mut ExportReader<File>, staging: &Path) -> 
     let head = import(reader, &store, &mut |reached| bar.set_position(reached.0)).with_context(of_file)?;
     bar.finish_and_clear();
     ensure!(head.root == reader.root(), "the imported log has another root: {}", head.root);
+    let created = created(&store)?;
     store.close()?;
     drop(store);
     if let Some(from) = &asked.keys_of {
         copy_private(from, staging, &mut |_| true)?;
+        check_ring(from, &staging.join(folder::KEYS), created.key_ring)?;
     }
     Ok(head.last)
+}
+
+/// Refuses the key ring of another ledger. One whose master key is elsewhere is compared at the first start.
+fn check_ring(from: &Path, ring: &Path, expected: [u8; 16]) -> anyhow::Result<()> {
+    if !KeyRing::exists(ring) || !ring.join("master").exists() {
+        return Ok(());
+    }
+    let keys = KeyRing::open_read_only(ring, &KeyRingOptions { master_key: None, now: None })?;
+    ensure!(
+        keys.id() == expected,
+        "--keys-of {}: its key ring is of another ledger; name the data folder that the log is of",
+        from.display()
+    );
+    Ok(())
 }
