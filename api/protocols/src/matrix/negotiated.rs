@@ -91,6 +91,9 @@ fn overrides_are_shown_to_their_customer_the_seller_and_auditors() {
         let seen: Vec<_> = seen.into_iter().filter(|price| *price != "3").collect();
         assert_eq!(seen, prices, "{who:?}");
     }
+    // After the last number there can be, there is none.
+    let last = world.get(Who::Admin, &format!("{path}?cursor=OVERRIDE-{}", u64::MAX)).expect(200).json();
+    assert_eq!(last["items"], json!([]));
 }
 
 fn fee_of_customer_nine() -> serde_json::Value {
