@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::asking::{Ask, Key};
 use super::world::{Who, World};
 
 #[test]
@@ -94,6 +95,30 @@ fn overrides_are_shown_to_their_customer_the_seller_and_auditors() {
     // After the last number there can be, there is none.
     let last = world.get(Who::Admin, &format!("{path}?cursor=OVERRIDE-{}", u64::MAX)).expect(200).json();
     assert_eq!(last["items"], json!([]));
+}
+
+/// The proof of an invoice, for those who may read it: the seller gets no more of the customer than its lines name.
+#[test]
+fn the_seller_gets_no_usage_beside_the_lines_of_an_invoice() {
+    let world = World::new();
+    let seller = world.token(Who::Root, None, &json!({"holder": "PARTY-1", "roles": ["provider"]}));
+    let Key::Token(token) = seller else { panic!("a token") };
+    let of_seller = |path: &str| {
+        world.ask(Who::Nobody, Ask::get(path).with("authorization", format!("Bearer {token}")))
+    };
+    let path = "/v1/invoices/INV-2026-000002/proof";
+    let proof = of_seller(path).expect(200).json();
+    let whole = world.get(Who::Alice, path).expect(200).json();
+    let events = |proof: &serde_json::Value| proof["events"].as_array().expect("events").len();
+    assert!((1..=events(&whole)).contains(&events(&proof)));
+    let all = format!("{path}?usage=all");
+    let refused = of_seller(&all).expect(403).json();
+    let told = refused["detail"].as_str().unwrap_or_default();
+    assert!(told.starts_with("usage=all is for the customer, admins and auditors"), "{refused}");
+    for who in [Who::Alice, Who::Admin, Who::Auditor] {
+        world.get(who, &all).expect(200);
+    }
+    world.get(Who::Bob, &all).expect(404);
 }
 
 fn fee_of_customer_nine() -> serde_json::Value {
