@@ -43,7 +43,10 @@ pub(crate) fn key_of(url: &str, key: &str) -> anyhow::Result<Verifier> {
     );
     let parsed: Uri = url.parse().with_context(|| format!("witnesses.url: {url}"))?;
     let is_http = parsed.scheme().is_some_and(|scheme| [Scheme::HTTP, Scheme::HTTPS].contains(scheme));
-    ensure!(is_http && parsed.authority().is_some(), "witnesses.url: {url} must begin with https:// or http://");
+    ensure!(
+        is_http && parsed.authority().is_some(),
+        "witnesses.url: {url} must begin with https:// or http://"
+    );
     // The health page and the log show the address.
     let has_user = parsed.authority().is_some_and(|authority| authority.as_str().contains('@'));
     ensure!(!has_user, "witnesses.url: must not have a user or a password");
@@ -79,7 +82,9 @@ mod tests {
         for url in ["https://w.example", "http://127.0.0.1:5010/", "https://w.example/below"] {
             assert!(key_of(url, &key).is_ok(), "{url}");
         }
-        for url in ["", "w.example", "ftp://w.example", "https://", "https://a:b@w.example", "https://w.example?a"] {
+        for url in
+            ["", "w.example", "ftp://w.example", "https://", "https://a:b@w.example", "https://w.example?a"]
+        {
             let fault = format!("{:#}", key_of(url, &key).expect_err(url));
             assert!(fault.starts_with("witnesses.url"), "{url}: {fault}");
             assert!(!fault.contains("a:b"), "{fault}");

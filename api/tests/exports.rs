@@ -77,7 +77,10 @@ fn an_export_is_for_its_owner_and_replaces_nothing() {
     // A proof that is refused leaves no file.
     place.refused("proof INV-2026-999999 none --data ledger", "there is no invoice INV-2026-999999");
     assert_eq!(place.names(), ["all", "mine", "proof"]);
-    place.refused("export none --project PROJ-77 --data ledger", "--project PROJ-77: the log has no events of it");
+    place.refused(
+        "export none --project PROJ-77 --data ledger",
+        "--project PROJ-77: the log has no events of it",
+    );
     place.refused("diff --from 99999999 --data ledger", "--from 99999999: the log ends at sequence ");
     place.refused("diff --from 5 --to 99999999 --data ledger", "--to 99999999: the log ends at sequence ");
     let all = place.done("diff --from 0 --data ledger");

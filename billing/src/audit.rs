@@ -286,7 +286,8 @@ mod tests {
     }
 
     fn restored(stated: &[&str]) -> LedgerRestored {
-        let stated = stated.iter().map(|text| LastNumber { project: ProjectId::DEFAULT, number: number(text) });
+        let stated =
+            stated.iter().map(|text| LastNumber { project: ProjectId::DEFAULT, number: number(text) });
         LedgerRestored {
             ledger: [1; 16],
             from: "backup".into(),

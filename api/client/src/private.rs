@@ -37,7 +37,9 @@ impl SecretFile {
             }
             let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
             match file.try_lock() {
-                Err(TryLockError::WouldBlock) => Err(io::Error::other("another process writes the same file")),
+                Err(TryLockError::WouldBlock) => {
+                    Err(io::Error::other("another process writes the same file"))
+                }
                 // Some file systems know no locks.
                 Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
             }

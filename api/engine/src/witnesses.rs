@@ -139,11 +139,7 @@ impl CosigningRound<'_> {
         asking.map(drop).map_err(|error| format!("start a thread to ask it: {error}"))
     }
 
-    fn next_step(
-        &self,
-        witness: &AskedWitness<'_>,
-        answer: Result<WitnessAnswer, String>,
-    ) -> NextStep {
+    fn next_step(&self, witness: &AskedWitness<'_>, answer: Result<WitnessAnswer, String>) -> NextStep {
         let failed = |cause: &str| NextStep::Done(Err(cause.to_owned()));
         let WitnessAnswer { status, body } = match answer {
             Ok(answer) => answer,

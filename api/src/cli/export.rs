@@ -48,7 +48,9 @@ pub(super) fn run(asked: &ExportArgs) -> anyhow::Result<()> {
     let ExportSummary { events, owned, hidden, root } = write(asked, &store, range, &mut place)?;
     let is_all = asked.after == 0 && last == end;
     if let Some(project) = asked.project.filter(|_| is_all && owned == 0) {
-        bail!("--project {project}: the log has no events of it; `slapledger project list` lists the projects");
+        bail!(
+            "--project {project}: the log has no events of it; `slapledger project list` lists the projects"
+        );
     }
     place.take()?;
     say!("{}: {events} events, up to sequence {last}", asked.file.display());

@@ -202,9 +202,8 @@ impl LogWitness {
     /// The tree of a log that was cosigned last.
     fn known(&self, origin: &str) -> anyhow::Result<CosignedTree> {
         let path = self.folder.join(LOGS).join(name_of(origin));
-        let damaged = || {
-            format!("{} cannot be read or is damaged; make a witness with another key", path.display())
-        };
+        let damaged =
+            || format!("{} cannot be read or is damaged; make a witness with another key", path.display());
         let text = match fs::read_to_string(&path) {
             // Any other error must not make the witness forget what it cosigned.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(CosignedTree::EMPTY),
@@ -341,8 +340,9 @@ mod tests {
         // What proves the fork is there: both checkpoints of one size. A proof that does not hold proves nothing.
         let names = |folder: &str| {
             let listed = fs::read_dir(witness.folder.join(folder)).expect("a folder");
-            let mut names: Vec<String> =
-                listed.map(|entry| entry.expect("an entry").file_name().into_string().expect("text")).collect();
+            let mut names: Vec<String> = listed
+                .map(|entry| entry.expect("an entry").file_name().into_string().expect("text"))
+                .collect();
             names.sort();
             names
         };

@@ -124,7 +124,8 @@ fn what_is_beside_the_lines_is_not_needed() {
     }
     let shown = |invoice: &str| {
         let document = &cloud.view.billing.document(invoice).expect("a document").invoice;
-        let (mut events, _) = proof(&cloud.view, &cloud.log, invoice, UsageChosen::OfLines(None)).expect("final");
+        let (mut events, _) =
+            proof(&cloud.view, &cloud.log, invoice, UsageChosen::OfLines(None)).expect("final");
         let beside = beside_lines(&events, document);
         events.retain(|recorded| !beside.contains(&recorded.sequence));
         let repeated = repeat(&events, invoice, None);

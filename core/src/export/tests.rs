@@ -147,7 +147,8 @@ fn what_is_changed_is_found() {
     assert!(harmless * 20 < found, "{harmless} of {found}");
     for length in 0..file.len() {
         let fault = read_all(&file[..length]).expect_err("it is cut short");
-        let is_told = matches!(fault, ExportFault::NotAnExport) || fault.to_string().contains("in the middle");
+        let is_told =
+            matches!(fault, ExportFault::NotAnExport) || fault.to_string().contains("in the middle");
         assert!(is_told, "{length} bytes: {fault}");
     }
     // Compressed anew, a changed event gives another root.

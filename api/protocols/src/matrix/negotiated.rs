@@ -103,9 +103,8 @@ fn the_seller_gets_no_usage_beside_the_lines_of_an_invoice() {
     let world = World::new();
     let seller = world.token(Who::Root, None, &json!({"holder": "PARTY-1", "roles": ["provider"]}));
     let Key::Token(token) = seller else { panic!("a token") };
-    let of_seller = |path: &str| {
-        world.ask(Who::Nobody, Ask::get(path).with("authorization", format!("Bearer {token}")))
-    };
+    let of_seller =
+        |path: &str| world.ask(Who::Nobody, Ask::get(path).with("authorization", format!("Bearer {token}")));
     let path = "/v1/invoices/INV-2026-000002/proof";
     let proof = of_seller(path).expect(200).json();
     let whole = world.get(Who::Alice, path).expect(200).json();

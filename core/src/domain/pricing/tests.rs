@@ -201,7 +201,8 @@ fn a_customer_has_a_price_of_their_own() {
 }
 
 fn many_tiers() -> Tariff {
-    let tier = |n: u32| Tier { up_to: n.to_string().parse().ok(), price: price("0.123456789"), flat: price("9") };
+    let tier =
+        |n: u32| Tier { up_to: n.to_string().parse().ok(), price: price("0.123456789"), flat: price("9") };
     Tariff::Volume { tiers: (1..10_000).map(tier).collect() }
 }
 

@@ -420,7 +420,9 @@ fn questions_that_make_no_sense_are_told_why() {
     }
     // After the last number there can be, there is nothing, and nothing breaks.
     let last = u64::MAX;
-    for path in [format!("/v1/usage-suspense?cursor={last}"), format!("/v1/events?after={last}&cursor={last}")] {
+    for path in
+        [format!("/v1/usage-suspense?cursor={last}"), format!("/v1/events?after={last}&cursor={last}")]
+    {
         let reply = kit.get(&path);
         assert_eq!((reply.status.as_u16(), &reply.json()["items"]), (200, &json!([])), "{path}: {reply:?}");
     }
