@@ -3,6 +3,7 @@
 //! A member that is not known is an error. Secrets are not in it: it names the files that hold them, which nobody but
 //! their owner may read.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -244,9 +245,12 @@ impl Config {
             "checkpoints.interval_seconds must be 10 to 86400, not {interval}"
         );
         ensure!(self.witnesses.len() <= MOST_WITNESSES, "witnesses: name at most {MOST_WITNESSES}");
-        self.witnesses
-            .iter()
-            .try_for_each(|witness| witness_link::key_of(&witness.url, &witness.key).map(drop))?;
+        let mut names = BTreeSet::new();
+        for witness in &self.witnesses {
+            let key = witness_link::key_of(&witness.url, &witness.key)?;
+            let name = key.name();
+            ensure!(names.insert(name.to_owned()), "witnesses.key: {name} is named twice; name each once");
+        }
         let addresses = self.terminator.as_ref().map_or(&[][..], |terminator| &terminator.addresses);
         let elsewhere = addresses.iter().find(|address| !address.is_loopback());
         if let Some(address) = elsewhere {

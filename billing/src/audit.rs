@@ -10,6 +10,7 @@ use std::sync::Arc;
 use slapledger_core::domain::event::{Event, Stream};
 use slapledger_core::domain::id::{InvoiceId, ProjectId, Sequence};
 use slapledger_core::domain::invoice::{Invoice, InvoiceLine, has_lines_digest, number_parts};
+use slapledger_core::domain::restore::{LastNumber, LedgerRestored};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::envelope::{RULES_VERSION, Recorded};
 use slapledger_projections::view::View as _;
@@ -114,8 +115,6 @@ pub struct LogAudit {
     versions: HashMap<(ProjectId, Arc<Stream>), u64>,
     numbers: BTreeMap<SeriesOfYear, u64>,
     issued: BTreeSet<(ProjectId, InvoiceId)>,
-    /// A restore may begin series again at the numbers that its operator stated.
-    restored: bool,
     views: BTreeMap<ProjectId, BillingView>,
     parts: BTreeMap<(ProjectId, InvoiceId), Vec<InvoiceLine>>,
     keys: Vec<(Sequence, [u8; 32])>,
@@ -132,7 +131,6 @@ impl LogAudit {
             versions: HashMap::new(),
             numbers: BTreeMap::new(),
             issued: BTreeSet::new(),
-            restored: false,
             views: BTreeMap::new(),
             parts: BTreeMap::new(),
             keys: Vec::new(),
@@ -175,7 +173,7 @@ impl LogAudit {
                 }
                 self.created = Some(event.ledger);
             }
-            Event::LedgerRestored(_) => self.restored = true,
+            Event::LedgerRestored(event) => self.restored(event),
             Event::LogKeySet(event) => self.keys.push((sequence, event.public)),
             Event::InvoiceLinesRecorded(event) => {
                 let lines = self.parts.entry((project, event.invoice.clone())).or_default();
@@ -201,6 +199,17 @@ impl LogAudit {
         }
         self.summary.events += 1;
         Ok(())
+    }
+
+    /// Numbers after the backup are lost: a series continues after the number that the operator stated. Other series
+    /// begin again with the mark of the restore, at 1.
+    fn restored(&mut self, event: &LedgerRestored) {
+        for LastNumber { project, number } in &event.last_numbers {
+            if let Some((prefix, year, stated)) = number_parts(number) {
+                let last = self.numbers.entry((*project, prefix.into(), year)).or_default();
+                *last = stated.max(*last);
+            }
+        }
     }
 
     fn is_deep(&self) -> bool {
@@ -243,9 +252,8 @@ impl LogAudit {
         let Some((prefix, year, number)) = number_parts(id) else { return Ok(()) };
         let before = self.numbers.insert((project, prefix.into(), year), number);
         let is_next = match before {
-            Some(last) if self.restored => number > last,
-            Some(last) => number == last + 1,
-            None => number == 1 || self.restored || !self.scope.is_whole,
+            Some(last) => last.checked_add(1) == Some(number),
+            None => number == 1 || !self.scope.is_whole,
         };
         let last = before.unwrap_or(0);
         if is_next { Ok(()) } else { Err(AuditFault::NumberGap { sequence, invoice: invoice(), last }) }
@@ -264,5 +272,53 @@ impl LogAudit {
         let view = self.views.get(&project).unwrap_or(&empty);
         compare_issued(view, document)
             .map_err(|fault| AuditFault::Document { sequence, fault: Box::new(fault) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slapledger_core::domain::restore::RestoreMark;
+
+    use super::*;
+
+    fn number(text: &str) -> InvoiceId {
+        InvoiceId::new(text).expect("a number")
+    }
+
+    fn restored(stated: &[&str]) -> LedgerRestored {
+        let stated =
+            stated.iter().map(|text| LastNumber { project: ProjectId::DEFAULT, number: number(text) });
+        LedgerRestored {
+            ledger: [1; 16],
+            from: "backup".into(),
+            to: "data".into(),
+            backup_last: Sequence(9),
+            backup_at: Timestamp::MIN,
+            kept: Sequence(9),
+            root: [0; 32],
+            mark: RestoreMark::new(7),
+            last_numbers: stated.collect(),
+            at: Timestamp::MIN,
+        }
+    }
+
+    /// A restore explains the gap that its operator states, and no other one.
+    #[test]
+    fn after_a_restore_numbers_have_no_other_gap() {
+        let mut audit = LogAudit::new(AuditScope { is_whole: true, deep: false });
+        let check = |audit: &mut LogAudit, text: &str| {
+            audit.check_number(ProjectId::DEFAULT, Sequence(1), &number(text)).is_ok()
+        };
+        assert!(check(&mut audit, "INV-2026-000001"));
+        audit.restored(&restored(&["INV-2026-000005", "CN-2026-000000"]));
+        let mut missed = LogAudit::new(AuditScope { is_whole: true, deep: false });
+        missed.restored(&restored(&["INV-2026-000005"]));
+        assert!(!check(&mut missed, "INV-2026-000007"), "not the number after the one that was stated");
+        for next in ["INV-2026-000006", "INV-2026-000007", "CN-2026-000001", "INV-R000007-2026-000001"] {
+            assert!(check(&mut audit, next), "{next}");
+        }
+        for gap in ["INV-2026-000009", "CN-2026-000003", "INV-R000007-2026-000003", "OTHER-2026-000002"] {
+            assert!(!check(&mut audit, gap), "{gap}");
+        }
     }
 }

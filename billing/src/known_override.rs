@@ -2,7 +2,7 @@
 
 use bincode::{Decode, Encode};
 use slapledger_core::domain::id::Sequence;
-use slapledger_core::domain::pricing::PriceOverride;
+use slapledger_core::domain::pricing::{OverrideId, PriceOverride};
 use slapledger_core::domain::time::Timestamp;
 
 /// A price of one customer, with each end that an event set.
@@ -23,6 +23,16 @@ impl KnownOverride {
         let ended = self.ends.iter().rfind(|(_, by)| *by <= sequence).map(|(until, _)| *until);
         let known = (self.sequence <= sequence).then(|| self.set.clone())?;
         Some(PriceOverride { valid_until: ended.or(known.valid_until), ..known })
+    }
+
+    /// Which.
+    pub fn id(&self) -> OverrideId {
+        self.set.id
+    }
+
+    /// The code that its customer must have redeemed, if there is one; an end does not change it.
+    pub fn code(&self) -> Option<&str> {
+        self.set.rate.code()
     }
 
     /// As it is.

@@ -1,5 +1,7 @@
 //! Prices of single customers: what was set and ended, and what of it a run knows.
 
+use std::ops::Bound;
+
 use slapledger_core::domain::id::{PartyId, PriceBookName, Sequence};
 use slapledger_core::domain::invoice::InvoiceLine;
 use slapledger_core::domain::pricing::{
@@ -44,7 +46,7 @@ impl Billing {
         seen: impl Fn(PartyId) -> bool,
         after: Option<OverrideId>,
     ) -> impl Iterator<Item = &KnownOverride> {
-        let later = self.overrides.range(after.map_or(OverrideId(0), |after| OverrideId(after.0 + 1))..);
+        let later = self.overrides.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
         let wanted =
             move |known: &&KnownOverride| known.set.price_book.as_str() == book && seen(known.set.customer);
         later.map(|(_, known)| known).filter(wanted)

@@ -15,4 +15,4 @@ mod selection;
 pub use fault::RepeatFault;
 pub(crate) use repeat::compare_issued;
 pub use repeat::{RepeatedInvoice, repeat};
-pub use selection::{EventChoice, ProofSelection, UsageChosen};
+pub use selection::{EventChoice, ProofSelection, UsageChosen, beside_lines};

@@ -50,10 +50,13 @@ pub fn diff(asked: &DiffArgs) -> anyhow::Result<()> {
     let (mut after, mut events) = (from, 0);
     loop {
         let page = events_after(&server, after, PAGE)?;
-        let items: Vec<&Value> = items_of(&page)?.iter().filter(|event| sequence(event) <= to).collect();
-        let Some(last) = items.last() else { break };
-        after = sequence(last);
-        for event in items {
+        let end = sequence(&page);
+        ensure!(from <= end, "--from {from}: the log ends at sequence {end}");
+        ensure!(
+            asked.to.is_none() || to <= end,
+            "--to {to}: the log ends at sequence {end}; leave --to out to see all"
+        );
+        for event in items_of(&page)?.iter().take_while(|event| sequence(event) <= to) {
             let of_stream = changes.entry(text_of(&event["stream"]).to_owned()).or_default();
             if of_stream.events == 0 {
                 of_stream.first = sequence(event);
@@ -63,12 +66,20 @@ pub fn diff(asked: &DiffArgs) -> anyhow::Result<()> {
             events += 1;
             *of_stream.types.entry(text_of(&event["type"]).to_owned()).or_default() += 1;
         }
+        // A page that had to pass over events of others is short, perhaps empty, and says how far it came.
+        match passed(&page) {
+            Some(passed) if passed < to => after = passed,
+            _ => {
+                after = end.min(to);
+                break;
+            }
+        }
     }
     if asked.json {
         let items: Vec<Value> = changes.iter().map(|(stream, found)| {
             json!({"stream": stream, "events": found.events, "first": found.first, "last": found.last, "types": found.types})
         }).collect();
-        say!("{}", json!({"items": items, "from": from, "to": to.min(after)}));
+        say!("{}", json!({"items": items, "from": from, "to": after}));
         return Ok(());
     }
     let mut shown = table(&["stream", "events", "first", "last", "what"], &[1, 2, 3]);
@@ -83,7 +94,7 @@ pub fn diff(asked: &DiffArgs) -> anyhow::Result<()> {
         shown.add_row([stream.clone(), events, first, last, what.join(", ")]);
     }
     shown.print();
-    say!("{events} events in {} streams after sequence {from}, up to {}", changes.len(), to.min(after));
+    say!("{events} events in {} streams after sequence {from}, up to {after}", changes.len());
     Ok(())
 }
 
@@ -93,6 +104,24 @@ fn sequence(event: &Value) -> u64 {
 
 fn events_after(server: &Server, after: u64, limit: &str) -> anyhow::Result<Value> {
     server.get("/v1/events", &[("after", &after.to_string()), ("limit", limit)])
+}
+
+/// How far a page came that has another one after it.
+fn passed(page: &Value) -> Option<u64> {
+    page["next"].as_str()?.parse().ok()
+}
+
+/// The first event after a sequence that is shown.
+fn first_after(server: &Server, after: u64) -> anyhow::Result<Option<Value>> {
+    let mut after = after;
+    loop {
+        let page = events_after(server, after, "1")?;
+        match (items_of(&page)?.first(), passed(&page)) {
+            (Some(event), _) => return Ok(Some(event.clone())),
+            (None, Some(passed)) => after = passed,
+            (None, None) => return Ok(None),
+        }
+    }
 }
 
 fn items_of(page: &Value) -> anyhow::Result<&Vec<Value>> {
@@ -117,8 +146,8 @@ fn sequence_of(server: &Server, option: &str, told: &str) -> anyhow::Result<u64>
     while beyond.is_none_or(|beyond| before + 1 < beyond) {
         let probe = beyond.map_or(before + step, |beyond| before + (beyond - before) / 2);
         step *= 2;
-        let page = events_after(server, probe - 1, "1")?;
-        let event = items_of(&page)?.first();
+        let event = first_after(server, probe - 1)?;
+        let event = event.as_ref();
         let read = |event: &Value| {
             Timestamp::parse_rfc3339(text_of(&event["recorded_at"])).context("an event without instant")
         };

@@ -89,7 +89,8 @@ fn check_restored(data: &Path) -> anyhow::Result<()> {
     let folder = data.display();
     ensure!(
         !data.join(backup::UNFINISHED).exists(),
-        "{folder} was not restored to the end; run `slapledger restore BACKUP {folder}` again"
+        "{folder} was not restored or imported to the end; run `slapledger restore BACKUP {folder}` or `slapledger import \
+         FILE {folder}` again"
     );
     Ok(())
 }

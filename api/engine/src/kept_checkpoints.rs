@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use slapledger_core::log::checkpoint::Checkpoint;
-use slapledger_core::log::note::{MAX_BYTES, SignedNote};
+use slapledger_core::log::note::{MAX_BYTES, SignedNote, Verifier};
 
 /// The folder, in a data folder.
 pub const CHECKPOINTS: &str = "checkpoints";
-/// So many are kept, the newest.
+/// So many are kept, the newest; and the newest that a witness cosigned, however old it is.
 const MOST: usize = 1000;
 const SUFFIX: &str = ".note";
 
@@ -59,6 +59,17 @@ impl KeptCheckpoints {
         by_size.values().rev().find(|published| !cosigned || published.is_cosigned()).cloned()
     }
 
+    /// The newest one that a key signed.
+    pub fn newest_of(&self, key: &Verifier) -> Option<Arc<PublishedCheckpoint>> {
+        let by_size = self.by_size.read();
+        by_size.values().rev().find(|published| key.check(&published.note).is_ok()).cloned()
+    }
+
+    /// The one of a log of so many events.
+    pub fn of_size(&self, size: u64) -> Option<Arc<PublishedCheckpoint>> {
+        self.by_size.read().get(&size).cloned()
+    }
+
     /// Those of smaller logs than `below`, the newest first.
     pub fn before(&self, below: u64, limit: usize) -> Vec<Arc<PublishedCheckpoint>> {
         self.by_size
@@ -78,7 +89,10 @@ impl KeptCheckpoints {
             let mut by_size = self.by_size.write();
             by_size.insert(size, Arc::new(published));
             let many = by_size.len().saturating_sub(MOST);
-            let gone: Vec<u64> = by_size.keys().copied().take(many).collect();
+            let cosigned = by_size.iter().rev().find(|(_, published)| published.is_cosigned());
+            let cosigned = cosigned.map(|(size, _)| *size);
+            let gone = by_size.keys().copied().take(many).filter(|size| Some(*size) != cosigned);
+            let gone: Vec<u64> = gone.collect();
             for size in &gone {
                 by_size.remove(size);
             }
@@ -93,7 +107,11 @@ impl KeptCheckpoints {
         file.sync_all()?;
         fs::rename(&new, &path)?;
         for size in gone {
-            fs::remove_file(folder.join(name_of(size)))?;
+            match fs::remove_file(folder.join(name_of(size))) {
+                // It was in memory alone, for the disk was full when it was published.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
         File::open(folder)?.sync_all()
     }
@@ -141,11 +159,21 @@ mod tests {
         }
         std::fs::write(data.path().join(CHECKPOINTS).join("1.note"), "nothing").expect("it is written");
         let again = KeptCheckpoints::open(data.path(), false);
-        for kept in [kept, again] {
+        for kept in [&kept, &again] {
             let newest = |cosigned| kept.newest(cosigned).map(|published| published.checkpoint.size);
             assert_eq!((newest(false), newest(true)), (Some(MOST as u64 + 3), Some(500)));
             let sizes: Vec<u64> = kept.before(7, 10).iter().map(|known| known.checkpoint.size).collect();
             assert_eq!(sizes, [6, 5, 4]);
+        }
+        // While witnesses do not answer, the last one that was cosigned stays, and nothing older.
+        for size in MOST as u64 + 4..=MOST as u64 + 600 {
+            kept.keep(published(size, &[])).expect("it is written");
+        }
+        let again = KeptCheckpoints::open(data.path(), false);
+        for kept in [&kept, &again] {
+            assert_eq!(kept.newest(true).map(|published| published.checkpoint.size), Some(500));
+            let sizes: Vec<u64> = kept.before(605, 10).iter().map(|known| known.checkpoint.size).collect();
+            assert_eq!(sizes, [604, 603, 602, 601, 500]);
         }
     }
 }

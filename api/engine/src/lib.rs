@@ -23,7 +23,9 @@ pub mod rating_pool;
 pub mod receipts;
 mod restored;
 pub mod shipping;
+mod stop_signal;
 mod views;
+pub mod witnesses;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -137,6 +137,11 @@ impl Notary {
         Self { kept, ..self }
     }
 
+    /// Signs checkpoints with a key from now on.
+    pub(crate) fn take_signer(&self, signer: Signer) {
+        *self.signer.lock() = Some(Arc::new(signer));
+    }
+
     /// A signed checkpoint of the log as it ends at a head.
     pub fn sign(&self, head: Head) -> Result<SignedCheckpoint, NotaryFault> {
         let signer = self.signer.lock().clone().ok_or(NotaryFault::NoKey)?;
@@ -286,7 +291,7 @@ impl Engine {
             let set = Command::SetLogKey(SetLogKey { public });
             self.submit_own(ProjectId::DEFAULT, Actor::system(), set).map_err(NotaryFault::NotSet)?;
         }
-        *self.notary.signer.lock() = Some(Arc::new(signer));
+        self.notary.take_signer(signer);
         Ok(())
     }
 
@@ -298,7 +303,7 @@ impl Engine {
         if self.recorded_key() != Some(public) {
             return Err(NotaryFault::NotRecorded);
         }
-        *self.notary.signer.lock() = Some(Arc::new(signer));
+        self.notary.take_signer(signer);
         Ok(())
     }
 

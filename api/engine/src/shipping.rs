@@ -7,15 +7,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use slapledger_core::backup::{BackupFault, BackupWish, Extent, PlanFacts, RunningSource, back_up};
 use slapledger_core::domain::event::LedgerCreated;
 use slapledger_core::ledger::Clock;
 use slapledger_core::log::sled_store::SledStore;
 
 use super::identity::PROGRAM;
+use super::stop_signal::StopSignal;
 
 /// How often it is looked whether an epoch was sealed.
 const EVERY: Duration = Duration::from_secs(2);
@@ -28,7 +29,7 @@ const MOST_WAITING: usize = 4;
 pub struct Shipping {
     to: PathBuf,
     state: Mutex<ShippingState>,
-    changed: Condvar,
+    stop: StopSignal,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -37,7 +38,6 @@ struct ShippingState {
     sealed: usize,
     shipped: usize,
     fault: Option<String>,
-    is_stopping: bool,
 }
 
 /// How shipping is doing.
@@ -78,7 +78,7 @@ impl Shipping {
         let shipping = Arc::new(Self {
             to: to.to_owned(),
             state: Mutex::default(),
-            changed: Condvar::new(),
+            stop: StopSignal::default(),
             thread: Mutex::default(),
         });
         let (ours, store, created) = (Arc::clone(&shipping), Arc::clone(store), created.clone());
@@ -97,8 +97,7 @@ impl Shipping {
 
     /// Stops it; what it is copying is copied again next time.
     pub fn stop(&self) {
-        self.state.lock().is_stopping = true;
-        self.changed.notify_all();
+        self.stop.set();
         if let Some(thread) = self.thread.lock().take() {
             let _ = thread.join();
         }
@@ -117,7 +116,7 @@ impl Shipping {
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
-            if self.wait(pause) {
+            if self.stop.wait(pause) {
                 return;
             }
         }
@@ -143,23 +142,11 @@ impl Shipping {
         let facts = PlanFacts { program: PROGRAM, now: clock.now() };
         let source = RunningSource { store, created, facts };
         let wish = BackupWish { destination: &self.to, private: None, link: false, extent: Extent::Sealed };
-        let report = back_up(&source, &wish, &mut |_| !self.state.lock().is_stopping)?;
+        let report = back_up(&source, &wish, &mut |_| !self.stop.is_set())?;
         let mut state = self.state.lock();
         (state.shipped, state.fault) = (report.epochs, None);
         tracing::info!(to = %self.to.display(), epochs = report.epochs, "sealed epochs are shipped");
         Ok(())
-    }
-
-    /// Waits; whether it is to stop.
-    fn wait(&self, longest: Duration) -> bool {
-        let until = Instant::now() + longest;
-        let mut state = self.state.lock();
-        while !state.is_stopping {
-            if self.changed.wait_until(&mut state, until).timed_out() {
-                break;
-            }
-        }
-        state.is_stopping
     }
 }
 

@@ -253,7 +253,7 @@ codes! {
         "End the override that `detail` names first.";
     OverrideNeedsResource "override-needs-resource" [409]
         "The version does not allow for a price that a customer has of their own.",
-        "End the override that `detail` names first, or keep what it is for.";
+        "Keep what the override needs that `detail` names, or end the override first.";
     NoPriceBook "no-price-book" [409]
         "There is no price book.",
         "Publish one first.";

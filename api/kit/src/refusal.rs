@@ -254,7 +254,8 @@ fn of_pricing(refusal: &PricingRefusal) -> ProblemCode {
         | PricingRefusal::BadRate { .. }
         | PricingRefusal::Tie { .. }
         | PricingRefusal::NoRates
-        | PricingRefusal::TooLarge { .. } => ProblemCode::Invalid,
+        | PricingRefusal::TooLarge { .. }
+        | PricingRefusal::OverrideTooLarge { .. } => ProblemCode::Invalid,
     }
 }
 

@@ -232,4 +232,4 @@ override-unknown = Le tarif n’a pas de tel prix particulier.
 override-tie = Le client a déjà un autre prix particulier pour la même chose au même moment.
     .remedy = Mettez d’abord fin au prix particulier que le détail nomme.
 override-needs-resource = La version ne permet pas un prix particulier d’un client.
-    .remedy = Mettez d’abord fin au prix particulier que le détail nomme, ou gardez ce qu’il concerne.
+    .remedy = Gardez ce dont a besoin le prix particulier que le détail nomme, ou mettez-y d’abord fin.

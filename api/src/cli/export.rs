@@ -1,12 +1,12 @@
 //! `slapledger export`: the log of a folder, or a part of it, as one file.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use slapledger_client::print::say;
+use slapledger_client::private::SecretFile;
 use slapledger_core::domain::id::{ProjectId, Sequence};
 use slapledger_core::export::{ExportRange, ExportSummary, ExportWish, export};
 use slapledger_core::log::envelope::EventDecoder;
@@ -43,21 +43,16 @@ pub(super) fn run(asked: &ExportArgs) -> anyhow::Result<()> {
     let last = asked.until.map_or(end, Sequence);
     ensure!(last <= end, "--until {last}: the log ends at sequence {end}");
     ensure!(asked.after <= last.0, "--after {}: must be at most {last}", asked.after);
-    ensure!(
-        asked.file.symlink_metadata().is_err(),
-        "{} is there already, and is not replaced",
-        asked.file.display()
-    );
     let range = ExportRange { after: Sequence(asked.after), last, project: asked.project };
-    let mut name = asked.file.clone().into_os_string();
-    name.push(".new");
-    let beside = PathBuf::from(name);
-    let written = write(asked, &store, range, &beside);
-    if written.is_err() {
-        let _ = std::fs::remove_file(&beside);
+    let mut place = SecretFile::at(&asked.file)?;
+    let ExportSummary { events, owned, hidden, root } = write(asked, &store, range, &mut place)?;
+    let is_all = asked.after == 0 && last == end;
+    if let Some(project) = asked.project.filter(|_| is_all && owned == 0) {
+        bail!(
+            "--project {project}: the log has no events of it; `slapledger project list` lists the projects"
+        );
     }
-    let ExportSummary { events, hidden, root } = written?;
-    std::fs::rename(&beside, &asked.file).with_context(|| format!("write {}", asked.file.display()))?;
+    place.take()?;
     say!("{}: {events} events, up to sequence {last}", asked.file.display());
     if hidden > 0 {
         say!("hidden     {hidden} events of other projects, as hashes");
@@ -72,10 +67,10 @@ fn write(
     asked: &ExportArgs,
     store: &SledStore,
     range: ExportRange,
-    path: &PathBuf,
+    place: &mut SecretFile,
 ) -> anyhow::Result<ExportSummary> {
     let of_file = || format!("write {}", asked.file.display());
-    let mut out = BufWriter::new(File::create(path).with_context(of_file)?);
+    let mut out = BufWriter::new(&mut *place);
     let bar = progress::bar("export", range.last);
     let mut reached = |sequence: Sequence| bar.set_position(sequence.0);
     let summary = if asked.ndjson {
@@ -83,11 +78,12 @@ fn write(
     } else {
         let note = log_key::note(&asked.data, store, range.last)?;
         let wish = ExportWish { range, note: note.as_deref() };
-        export(store, &wish, &mut out, &mut reached)?
+        export(store, &wish, &mut out, &mut reached).with_context(of_file)?
     };
     bar.finish_and_clear();
-    let file = out.into_inner().context("write the rest")?;
-    file.sync_all().with_context(of_file)?;
+    out.flush().with_context(of_file)?;
+    drop(out);
+    place.sync()?;
     Ok(summary)
 }
 
@@ -99,11 +95,11 @@ fn lines(
     reached: &mut dyn FnMut(Sequence),
 ) -> anyhow::Result<ExportSummary> {
     let mut decoder = EventDecoder::default();
-    let (mut events, mut hidden) = (0, 0);
-    for frame in read_frames(store, range.after) {
+    let (mut events, mut owned, mut hidden) = (0, 0, 0);
+    'log: for frame in read_frames(store, range.after) {
         for (sequence, bytes) in frame?.events_after(range.after) {
             if sequence > range.last {
-                break;
+                break 'log;
             }
             let owner = decoder.owner(sequence, bytes)?;
             if range.project.is_some() && owner.is_some() && owner != range.project {
@@ -111,10 +107,10 @@ fn lines(
                 continue;
             }
             writeln!(out, "{}", serde_json::to_string(&decoder.decode(sequence, bytes)?)?)?;
-            events += 1;
+            (events, owned) = (events + 1, owned + u64::from(owner.is_some()));
             reached(sequence);
         }
     }
     let root = root_at(store, range.last)?.unwrap_or(store.head()?.root);
-    Ok(ExportSummary { events, hidden, root })
+    Ok(ExportSummary { events, owned, hidden, root })
 }

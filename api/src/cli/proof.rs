@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::Args;
 use slapledger_client::invoices::path;
 use slapledger_client::options::ReadSourceArgs;
 use slapledger_client::print::say;
+use slapledger_client::private::SecretFile;
 
 #[derive(Args)]
 pub(super) struct ProofArgs {
@@ -30,10 +31,11 @@ pub(super) fn run(asked: &ProofArgs) -> anyhow::Result<()> {
     };
     let usage = asked.all_usage.then_some(("usage", "all"));
     let query: Vec<(&str, &str)> = line.map(|line| ("line", line)).into_iter().chain(usage).collect();
+    let mut place = SecretFile::at(&asked.file)?;
     let proof = asked.client.server()?.get(&path(&["v1", "invoices", invoice, "proof"]), &query)?;
     let events = proof["events"].as_array().ok_or_else(|| anyhow!("the server's answer has no events"))?;
-    std::fs::write(&asked.file, format!("{proof}\n"))
-        .with_context(|| format!("write {}", asked.file.display()))?;
+    place.fill(proof.to_string().as_bytes())?;
+    place.take()?;
     say!("{}: {} events prove {}", asked.file.display(), events.len(), asked.what);
     let withheld = proof["withheld"].as_array().map_or(0, Vec::len);
     if withheld > 0 {

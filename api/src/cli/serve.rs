@@ -21,8 +21,9 @@ use slapledger_core::ledger::Clock;
 use slapledger_core::log::envelope::Actor;
 use slapledger_engine::certifier::Certifier;
 use slapledger_engine::clock::{FileClock, ManualClock, SystemClock};
-use slapledger_engine::publishing::{Publishing, PublishingOptions, WitnessLink};
+use slapledger_engine::publishing::{Publishing, PublishingOptions};
 use slapledger_engine::shipping::Shipping;
+use slapledger_engine::witnesses::WitnessLink;
 use slapledger_engine::{Engine, Open, accepted};
 use slapledger_net::{self as net, Connections};
 use slapledger_protocols::access::{AccessControl, FailedAttempts, Gateway, RateLimits, RequestLimits};
@@ -177,9 +178,9 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
         let shipping = Shipping::start(to, &engine.log, engine.ledger.created(), engine.ledger.clock());
         engine.shipping = Some(shipping.context("start a thread that ships sealed epochs")?);
     }
-    let mut witnesses: Vec<Box<dyn WitnessLink>> = Vec::new();
+    let mut witnesses: Vec<Arc<dyn WitnessLink>> = Vec::new();
     for witness in &config.witnesses {
-        witnesses.push(Box::new(HttpWitness::new(&witness.url, &witness.key)?));
+        witnesses.push(Arc::new(HttpWitness::new(&witness.url, &witness.key)?));
     }
     let interval = Duration::from_secs(config.checkpoints.interval_seconds);
     let options = PublishingOptions { interval, witnesses };

@@ -1,18 +1,17 @@
 //! `slapledger witness`: cosigns checkpoints of other ledgers (C2SP tlog-witness, tlog-cosignature).
 //!
 //! What it cosigned last of each log is a file, written before the cosignature is given out. So it never cosigns a tree
-//! that does not continue that one, also after a restart. A checkpoint that a log signed and that contradicts what was
-//! cosigned is kept as evidence.
+//! that does not continue that one, also after a restart. Two checkpoints of one size that a log signed with two roots are
+//! kept as evidence. A checkpoint whose proof does not hold is no evidence: whoever sends it may have made up the proof.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::Write as _;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -26,7 +25,8 @@ use slapledger_core::log::checkpoint::Checkpoint;
 use slapledger_core::log::cosigning::{
     CosignedTree, CosigningRefusal, CosigningRequest, check_continues, check_signed,
 };
-use slapledger_core::log::note::{MAX_BYTES, SignatureKind, Signer, Verifier};
+use slapledger_core::log::note::{MAX_BYTES, SignatureKind, SignedNote, Signer, Verifier, is_name};
+use slapledger_core::secret_files::{create_folder, refuse_exposed};
 use slapledger_net::{self as net, Connections};
 
 use super::log_key;
@@ -39,8 +39,12 @@ const KEY: &str = "witness.key";
 const LOGS: &str = "logs";
 /// The folder of checkpoints that contradict that.
 const EVIDENCE: &str = "evidence";
-/// So many of those are kept.
-const MOST_EVIDENCE: usize = 1000;
+/// The folder of signed checkpoints that no proof has shown to continue that: somebody has to look at them.
+const UNPROVED: &str = "unproved";
+/// So many files are kept in each of these two.
+const MOST_KEPT: usize = 1000;
+/// Held by the process that uses the folder: two of them could cosign two trees of one size.
+const LOCK: &str = "lock";
 /// The most bytes of a request: a note and a proof.
 const MOST_BYTES: usize = MAX_BYTES + 8 * 1024;
 
@@ -65,6 +69,8 @@ struct LogWitness {
     signer: Signer,
     logs: Vec<Verifier>,
     folder: PathBuf,
+    /// Locked as long as this process runs.
+    _lock: File,
     /// Held while a request is checked and recorded: the two are one step.
     turn: Mutex<()>,
 }
@@ -82,6 +88,11 @@ pub(super) fn run(asked: &WitnessArgs) -> anyhow::Result<()> {
         asked.listen.ip().is_loopback(),
         "--listen {}: a witness speaks plain HTTP and listens on loopback alone; put a reverse proxy in front",
         asked.listen
+    );
+    ensure!(
+        is_name(&asked.name),
+        "--name {}: must be an address without scheme, such as witness.example/w1",
+        asked.name
     );
     let witness = LogWitness::open(&asked.data, &asked.name, asked.logs.clone())?;
     let key = witness.signer.verifier().to_string();
@@ -123,19 +134,18 @@ fn now() -> u64 {
 impl LogWitness {
     /// Opens the folder of a witness; makes it, with a key.
     fn open(folder: &Path, name: &str, logs: Vec<Verifier>) -> anyhow::Result<Self> {
-        for folder in [folder, &folder.join(LOGS), &folder.join(EVIDENCE)] {
+        for folder in [folder, &folder.join(LOGS), &folder.join(EVIDENCE), &folder.join(UNPROVED)] {
             if !folder.is_dir() {
-                DirBuilder::new()
-                    .mode(0o700)
-                    .create(folder)
-                    .with_context(|| format!("create {}", folder.display()))?;
+                create_folder(folder)?;
             }
         }
+        refuse_exposed(folder)?;
+        let lock = lock(folder)?;
         let path = folder.join(KEY);
         log_key::make(&path)?;
         let signer = Signer::from_pkcs8(name, SignatureKind::Cosignature, &log_key::read_file(&path)?)
             .context("--name")?;
-        Ok(Self { signer, logs, folder: folder.to_owned(), turn: Mutex::default() })
+        Ok(Self { signer, logs, folder: folder.to_owned(), _lock: lock, turn: Mutex::default() })
     }
 
     /// What a request is answered.
@@ -149,7 +159,8 @@ impl LogWitness {
             Ok(Err(refusal)) => refused(&refusal),
             Err(fault) => {
                 tracing::error!("{fault:#}");
-                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+                let detail = "the witness cannot read or write what it cosigned; its operator finds the cause in its log\n";
+                (StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
             }
         }
     }
@@ -167,9 +178,16 @@ impl LogWitness {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.known(&checkpoint.origin)?;
         if let Err(refusal) = check_continues(request, &checkpoint, known) {
-            if matches!(refusal, CosigningRefusal::Forked { .. } | CosigningRefusal::Inconsistent { .. }) {
-                tracing::error!("{}: {refusal}", checkpoint.origin);
-                self.keep_evidence(&checkpoint, request)?;
+            match refusal {
+                CosigningRefusal::Forked { .. } => {
+                    tracing::error!("{}: {refusal}", checkpoint.origin);
+                    self.keep_evidence(&checkpoint, &request.note)?;
+                }
+                CosigningRefusal::Inconsistent { .. } => {
+                    tracing::warn!("{}: {refusal}", checkpoint.origin);
+                    self.keep(UNPROVED, &checkpoint, &request.note)?;
+                }
+                _ => {}
             }
             return Ok(Err(refusal));
         }
@@ -184,28 +202,52 @@ impl LogWitness {
     /// The tree of a log that was cosigned last.
     fn known(&self, origin: &str) -> anyhow::Result<CosignedTree> {
         let path = self.folder.join(LOGS).join(name_of(origin));
-        if !path.exists() {
-            return Ok(CosignedTree::EMPTY);
-        }
         let damaged =
-            || format!("{} is damaged; restore it, or make a witness with another key", path.display());
-        let text = fs::read_to_string(&path).with_context(damaged)?;
-        let note = slapledger_core::log::note::SignedNote::parse(&text).with_context(damaged)?;
+            || format!("{} cannot be read or is damaged; make a witness with another key", path.display());
+        let text = match fs::read_to_string(&path) {
+            // Any other error must not make the witness forget what it cosigned.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(CosignedTree::EMPTY),
+            read => read.with_context(damaged)?,
+        };
+        let note = SignedNote::parse(&text).with_context(damaged)?;
         let Checkpoint { origin: found, size, root } =
             Checkpoint::parse(note.text()).with_context(damaged)?;
         ensure!(*found == *origin, damaged());
         Ok(CosignedTree { size, root })
     }
 
-    /// Keeps a checkpoint that a log signed although it contradicts an earlier one.
-    fn keep_evidence(&self, checkpoint: &Checkpoint, request: &CosigningRequest) -> anyhow::Result<()> {
-        let folder = self.folder.join(EVIDENCE);
-        if fs::read_dir(&folder)?.count() >= MOST_EVIDENCE {
-            return Ok(());
-        }
+    /// Keeps two checkpoints of one size with two roots: the one that was cosigned, and the other one.
+    fn keep_evidence(&self, checkpoint: &Checkpoint, note: &SignedNote) -> anyhow::Result<()> {
+        let path = self.folder.join(LOGS).join(name_of(&checkpoint.origin));
+        let cosigned = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        let cosigned = SignedNote::parse(&cosigned)?;
+        self.keep(EVIDENCE, &Checkpoint::parse(cosigned.text())?, &cosigned)?;
+        self.keep(EVIDENCE, checkpoint, note)
+    }
+
+    /// Keeps a checkpoint in a folder, if there is room and it is not there.
+    fn keep(&self, folder: &str, checkpoint: &Checkpoint, note: &SignedNote) -> anyhow::Result<()> {
+        let folder = self.folder.join(folder);
         let short: String = checkpoint.root.to_string().chars().take(16).collect();
         let name = format!("{}-{}-{short}.note", name_of(&checkpoint.origin), checkpoint.size);
-        replace(&folder, &name, request.note.to_string().as_bytes())
+        if folder.join(&name).exists() || fs::read_dir(&folder)?.count() >= MOST_KEPT {
+            return Ok(());
+        }
+        replace(&folder, &name, note.to_string().as_bytes())
+    }
+}
+
+/// Keeps the folder of a witness from other processes.
+fn lock(folder: &Path) -> anyhow::Result<File> {
+    let path = folder.join(LOCK);
+    let file = File::options().create(true).append(true).open(&path);
+    let file = file.with_context(|| format!("open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!("{} is in use by another witness; stop it, or name another folder", folder.display())
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock {}", path.display())),
     }
 }
 
@@ -246,8 +288,9 @@ fn refused(refusal: &CosigningRefusal) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use slapledger_core::log::merkle::{Root, Tree};
-    use slapledger_core::log::note::SignedNote;
 
     use super::*;
 
@@ -294,10 +337,66 @@ mod tests {
         assert_eq!(status(&witness, &body(1, &["b"], Vec::new())), 409);
         let leaf = slapledger_core::log::merkle::leaf_hash;
         assert_eq!(status(&witness, &body(1, &["b", "c"], vec![leaf(b"c")])), 422);
-        let evidence = fs::read_dir(witness.folder.join(EVIDENCE)).expect("a folder").count();
-        assert_eq!(evidence, 2);
+        // What proves the fork is there: both checkpoints of one size. A proof that does not hold proves nothing.
+        let names = |folder: &str| {
+            let listed = fs::read_dir(witness.folder.join(folder)).expect("a folder");
+            let mut names: Vec<String> = listed
+                .map(|entry| entry.expect("an entry").file_name().into_string().expect("text"))
+                .collect();
+            names.sort();
+            names
+        };
+        let of = |leaves: &[&str]| {
+            let short: String = root_of(leaves).to_string().chars().take(16).collect();
+            format!("{}-{}-{short}.note", name_of("example.org/log"), leaves.len())
+        };
+        let mut both = [of(&["a"]), of(&["b"])];
+        both.sort();
+        assert_eq!(names(EVIDENCE), both);
+        assert_eq!(names(UNPROVED), [of(&["b", "c"])]);
+        // An honest checkpoint with a made-up proof is no evidence either.
+        assert_eq!(status(&witness, &body(1, &["a", "c"], vec![leaf(b"d")])), 422);
+        assert_eq!(names(EVIDENCE), both);
         assert_eq!(status(&witness, &body(1, &["a", "c"], vec![leaf(b"c")])), 200);
         assert_eq!(status(&witness, "old"), 400);
+    }
+
+    #[test]
+    fn a_witness_that_cannot_read_what_it_cosigned_cosigns_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let logs = vec![log().verifier().clone()];
+        let witness = LogWitness::open(&folder.path().join("w"), "witness.example", logs).expect("a witness");
+        assert_eq!(status(&witness, &body(0, &["a"], Vec::new())), 200);
+        let path = witness.folder.join(LOGS).join(name_of("example.org/log"));
+        let kept = fs::read(&path).expect("it is there");
+        for damage in ["", "nothing", "example.org/other\n1\nAAAA\n\n\u{2014} a AAAAAAA=\n"] {
+            fs::write(&path, damage).expect("written");
+            assert_eq!(status(&witness, &body(0, &["b"], Vec::new())), 500, "{damage:?}");
+        }
+        // A folder in its place cannot be read as a file, and is not taken for a log that is new.
+        fs::remove_file(&path).expect("removed");
+        fs::create_dir(&path).expect("created");
+        assert_eq!(status(&witness, &body(0, &["b"], Vec::new())), 500);
+        fs::remove_dir(&path).expect("removed");
+        fs::write(&path, kept).expect("written");
+        assert_eq!(status(&witness, &body(0, &["b"], Vec::new())), 409);
+    }
+
+    #[test]
+    fn one_process_has_a_folder_and_others_may_not_write_in_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("w");
+        let open = || {
+            let logs = vec![log().verifier().clone()];
+            LogWitness::open(&path, "witness.example", logs).map_err(|fault| format!("{fault:#}"))
+        };
+        let witness = open().expect("a witness");
+        let refused = open().map(drop).expect_err("it is in use");
+        assert!(refused.contains("is in use by another witness"), "{refused}");
+        drop(witness);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o770)).expect("set");
+        let refused = open().map(drop).expect_err("others could set it back");
+        assert!(refused.contains("is open to others than its owner"), "{refused}");
     }
 
     #[test]

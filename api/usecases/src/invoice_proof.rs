@@ -1,12 +1,15 @@
 //! The proof of an invoice: the stored events that it can be derived from again, and that they are in the log.
 //!
 //! The fewest events that do are looked for: first the usage that the lines name, then all usage of the customer.
-//! Whether they do is tried before they are handed out, also with the events that the reader may not see.
+//! Whether they do is tried before they are handed out, also with the events that the reader may not see. A caller who sees
+//! the document and not its customer, such as the seller, gets no events about instances that it does not charge, and no
+//! other usage than that of its lines.
 
 use std::collections::BTreeMap;
 
+use http::StatusCode;
 use slapledger_billing::BillingView;
-use slapledger_billing::proof::{EventChoice, ProofSelection, UsageChosen, repeat};
+use slapledger_billing::proof::{EventChoice, ProofSelection, UsageChosen, beside_lines, repeat};
 use slapledger_core::domain::event::Stream;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::log::envelope::{EventDecoder, Recorded};
@@ -75,22 +78,43 @@ fn chosen(
     invoice: &str,
     (line, all_usage): (Option<u32>, bool),
 ) -> Result<ChosenEvents, Problem> {
+    let document = view.billing.document(invoice).map(|document| &document.invoice);
+    let hidden = document.filter(|document| !ctx.caller.sees_party(document.buyer.party));
+    if all_usage && hidden.is_some() {
+        return Err(only_of_customer("usage=all is"));
+    }
+    let mut attempts = UsageChosen::attempts(line, all_usage);
+    attempts.retain(|usage| hidden.is_none() || *usage != UsageChosen::All);
     let mut fault = None;
-    for usage in UsageChosen::attempts(line, all_usage) {
+    for usage in attempts {
         // A document that was issued otherwise than from its draft names events that cannot be found again.
         let selection = ProofSelection::new(view, invoice, usage, ctx.caller.sees_codes());
         let Some(selection) = selection else { continue };
-        let SelectedEvents { stored, withheld, all } = read(ctx, selection)?;
+        let SelectedEvents { mut stored, withheld, mut all } = read(ctx, selection)?;
+        if let Some(document) = hidden {
+            let beside = beside_lines(&all, document);
+            all.retain(|recorded| !beside.contains(&recorded.sequence));
+            stored.retain(|sequence, _| !beside.contains(sequence));
+        }
         match repeat(&all, invoice, line) {
             Ok(_) => return Ok((stored, withheld)),
             Err(differs) => fault = Some(differs),
         }
     }
     let detail = match fault {
+        Some(_) if hidden.is_some() => {
+            return Err(only_of_customer("this proof needs more than its lines name, and is"));
+        }
         Some(differs) => format!("{invoice} has no proof: its events do not give it again. {differs}"),
         None => format!("{invoice} is a draft; only final documents have proofs: finalise it first"),
     };
     Err(conflict::of_code(ProblemCode::Conflict, detail))
+}
+
+/// Whoever sees a document and not its customer may not have this.
+fn only_of_customer(what: &str) -> Problem {
+    let detail = format!("{what} for the customer, admins and auditors: ask one of them for the proof");
+    Problem::new(StatusCode::FORBIDDEN, ProblemCode::Forbidden, detail)
 }
 
 /// The events that a selection chooses.

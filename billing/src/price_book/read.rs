@@ -525,6 +525,7 @@ fn refused(root: &LocatedNode<'_>, book: &PriceBook, refusal: &PricingRefusal) -
         | PricingRefusal::OtherPriceTax { .. }
         | PricingRefusal::Retroactive { .. }
         | PricingRefusal::SameCustomers { .. }
-        | PricingRefusal::TooLarge { .. } => root.fault(refusal.to_string()),
+        | PricingRefusal::TooLarge { .. }
+        | PricingRefusal::OverrideTooLarge { .. } => root.fault(refusal.to_string()),
     }
 }

@@ -7,6 +7,7 @@ use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{
     ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, RunId, Sequence,
 };
+use slapledger_core::domain::invoice::Invoice;
 use slapledger_core::domain::pricing::{OverrideId, Rate};
 use slapledger_core::domain::usage::{Attribution, Usage};
 use slapledger_core::log::envelope::Recorded;
@@ -213,6 +214,28 @@ impl ProofSelection {
 
 fn chosen(is_chosen: bool) -> EventChoice {
     if is_chosen { EventChoice::Yes } else { EventChoice::No }
+}
+
+/// Events of a proof about instances that a document does not charge, and about computers of those alone. A reader who sees
+/// the document and not its customer, such as the seller, is not shown them.
+pub fn beside_lines(events: &[Recorded], document: &Invoice) -> BTreeSet<Sequence> {
+    let metered = events.iter().filter_map(|recorded| recorded.event.usage_change()?.metered);
+    let mut charged: BTreeSet<InstanceId> = metered.flat_map(instances_of).collect();
+    charged.extend(document.lines.iter().filter_map(|line| line.instance));
+    let allocated = events.iter().filter_map(|recorded| match &recorded.event {
+        Event::InstanceAllocated(event) if charged.contains(&event.instance) => Some(&event.computer),
+        _ => None,
+    });
+    let computers: BTreeSet<&ComputerId> = allocated.collect();
+    let is_beside = |event: &Event| match event {
+        Event::InstanceRequested(event) => !charged.contains(&event.instance),
+        Event::InstanceChanged(event) => !charged.contains(&event.instance),
+        Event::InstanceAllocated(event) => !charged.contains(&event.instance),
+        Event::InstanceEnded(event) => !charged.contains(&event.instance),
+        Event::ComputerDescribed(event) => !computers.contains(&event.computer),
+        _ => false,
+    };
+    events.iter().filter(|recorded| is_beside(&recorded.event)).map(|recorded| recorded.sequence).collect()
 }
 
 /// An event that is needed and names these: it is withheld if the reader may not see one of them.

@@ -6,10 +6,12 @@ mod notes;
 
 use std::sync::Arc;
 
-use slapledger_billing::proof::{EventChoice, ProofSelection, RepeatFault, UsageChosen, repeat};
+use slapledger_billing::proof::{
+    EventChoice, ProofSelection, RepeatFault, UsageChosen, beside_lines, repeat,
+};
 use slapledger_billing::{BillingView, DocumentState};
 use slapledger_core::domain::Command;
-use slapledger_core::domain::event::Event;
+use slapledger_core::domain::event::{Event, Stream};
 use slapledger_core::domain::id::{PartyId, ProjectId, Sequence};
 use slapledger_core::domain::invoice::{GiveBack, Invoice, IssueCreditNote, lines_digest};
 use slapledger_core::domain::usage::Attribution;
@@ -132,6 +134,38 @@ fn a_proof_holds_what_its_lines_name_and_nothing_of_other_customers() {
     assert_eq!(repeat(&usage, INVOICE, Some(2)).map(|repeated| repeated.usage), Ok(3));
     let no_line = RepeatFault::NoLine { invoice: INVOICE.parse().expect("a number"), line: 3 };
     assert_eq!(repeat(&usage, INVOICE, Some(3)), Err(no_line));
+}
+
+/// The seller sees the document, and nothing of instances that it does not charge.
+#[test]
+fn what_is_beside_the_lines_is_not_needed() {
+    let mut cloud = october();
+    let customer = cloud.view.billing.document(INVOICE).expect("a document").invoice.buyer.party;
+    let later = cloud.request(customer, "later", &PRODUCTION);
+    cloud.clock("2026-11-20T00:00:00Z");
+    cloud.end(customer, "later");
+    for (now, start, stop) in [
+        ("2026-12-02T00:00:00Z", "2026-11-01", "2026-12-01"),
+        ("2027-01-02T00:00:00Z", "2026-12-01", "2027-01-01"),
+    ] {
+        cloud.clock(now);
+        let run = cloud.open_run(start, stop);
+        cloud.finalise(run);
+    }
+    let shown = |invoice: &str| {
+        let document = &cloud.view.billing.document(invoice).expect("a document").invoice;
+        let usage = (UsageChosen::OfLines(None), true);
+        let mut events = proof(&cloud.view, &cloud.log, invoice, usage).expect("final").all;
+        let beside = beside_lines(&events, document);
+        events.retain(|recorded| !beside.contains(&recorded.sequence));
+        let repeated = repeat(&events, invoice, None);
+        assert!(repeated.is_ok(), "{invoice}: {repeated:?}");
+        let of_later = events.iter().filter(|recorded| *recorded.stream == Stream::Instance(later));
+        (of_later.count(), beside.len())
+    };
+    assert_eq!(shown(INVOICE), (0, 0), "it was requested after the document was issued");
+    assert_eq!(shown("INV-2026-000003"), (4, 0), "November charges it: requested, allocated, changed, ended");
+    assert_eq!(shown("INV-2027-000001"), (0, 4), "December does not");
 }
 
 /// What a lie comes to.

@@ -32,9 +32,9 @@ pub use manifest::{
 };
 pub use names::{InvalidLogFile, LogFile};
 pub use places::check_destination;
-pub use private::PRIVATE;
+pub use private::{PRIVATE, copy_all as copy_private};
 pub use repair::{RepairReport, repair};
-pub use restore::{RestoreReport, RestoreWish, UNFINISHED, Until, restore};
+pub use restore::{RestoreReport, RestoreWish, Staging, UNFINISHED, Until, restore};
 pub use source::{BackupSource, FolderSource, PlanFacts, RunningSource, open_log_file};
 pub use verify::{VerifyReport, is_backup, verify};
 
@@ -278,14 +278,20 @@ pub enum BackupFault {
         path: PathBuf,
     },
     /// The folder to restore to holds something.
-    #[error("{} exists and is not empty; restore to a folder that is empty or does not exist", path.display())]
+    #[error("{} exists and is not empty; name a folder that is empty or does not exist", path.display())]
     TargetNotEmpty {
         /// Where.
         path: PathBuf,
     },
     /// What a restore left unfinished may be something else.
-    #[error("{} is in the way and was not left by a restore; move it away", path.display())]
+    #[error("{} is in the way and was not left by a restore or an import; move it away", path.display())]
     InTheWay {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Another process puts a ledger together there.
+    #[error("{} is being restored or imported by another process; wait until it ends", path.display())]
+    BeingMade {
         /// Where.
         path: PathBuf,
     },

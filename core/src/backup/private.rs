@@ -21,7 +21,7 @@ const DEEPEST: usize = 8;
 const ATTEMPTS: u32 = 8;
 
 /// Copies the private files of a data folder into a new folder, their modes kept but for the bits of others.
-pub(super) fn copy_all(
+pub fn copy_all(
     data: &Path,
     into: &Path,
     progress: ByteProgress<'_>,

@@ -10,8 +10,7 @@ mod staging;
 use std::path::Path;
 use std::sync::Arc;
 
-use staging::Staging;
-pub use staging::UNFINISHED;
+pub use staging::{Staging, UNFINISHED};
 
 use super::files::{self, ByteProgress, copy_file, make_private_folder};
 use super::manifest::{BackupManifest, LOG, TERM};

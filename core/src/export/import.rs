@@ -3,7 +3,9 @@
 use std::io::Read;
 
 use super::{ExportFault, ExportReader};
+use crate::domain::event::Event;
 use crate::domain::id::Sequence;
+use crate::log::envelope::EventDecoder;
 use crate::log::frame::pack;
 use crate::log::merkle::Tree;
 use crate::log::store::{Appended, EventStore, Head};
@@ -25,10 +27,19 @@ pub fn import<R: Read>(
     let term = store.acquire()?;
     let mut tree = Tree::new();
     let (mut waiting, mut bytes) = (Vec::new(), 0);
+    let mut decoder = EventDecoder::default();
     loop {
         let event = reader.next_event()?;
         let is_end = event.is_none();
         if let Some(event) = event {
+            let sequence = event.sequence;
+            // The root of a file says nothing of whether its bytes are events.
+            let recorded = decoder.decode(sequence, &event.bytes);
+            let recorded = recorded.map_err(|source| ExportFault::Event { sequence, source })?;
+            if sequence == Sequence(1) && !matches!(recorded.event, Event::LedgerCreated(_)) {
+                let cause = "its first event does not create a ledger";
+                return Err(ExportFault::Damaged { after: Sequence::ZERO, cause });
+            }
             bytes += event.bytes.len();
             waiting.push(event.bytes);
         }

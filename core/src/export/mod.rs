@@ -52,6 +52,8 @@ impl ExportRange {
 pub struct ExportSummary {
     /// How many events.
     pub events: u64,
+    /// How many of them are of the project that was asked for; all but those of the log itself, if none was.
+    pub owned: u64,
     /// How many events of other projects it has only the hashes of.
     pub hidden: u64,
     /// The root of the log with its last event.

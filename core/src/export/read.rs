@@ -1,6 +1,6 @@
 //! Reading an export: every event is hashed, and at the end the root must be the one that the file names.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 
 use super::{END, EVENT, ExportFault, ExportRange, HIDDEN, MAGIC, MAX_NOTE_BYTES, io};
 use crate::domain::id::{ProjectId, Sequence};
@@ -8,6 +8,17 @@ use crate::log::merkle::{Root, Tree};
 
 /// The bytes of a header after the magic, without the frontier.
 const HEADER_BYTES: usize = 56;
+
+/// What is wrong with a file that ends in the middle.
+const CUT_SHORT: &str = "the file ends in the middle: copy or write it again";
+
+/// The fault of reading on after an event.
+fn cut_short(after: Sequence) -> impl Fn(std::io::Error) -> ExportFault {
+    move |error| match error.kind() {
+        ErrorKind::UnexpectedEof => ExportFault::Damaged { after, cause: CUT_SHORT },
+        _ => io("read")(error),
+    }
+}
 
 /// An export that is being read.
 pub struct ExportReader<R: Read> {
@@ -42,7 +53,7 @@ impl<R: Read> ExportReader<R> {
             return Err(ExportFault::Newer { version: *version });
         }
         let mut header = [0; HEADER_BYTES];
-        from.read_exact(&mut header).map_err(io("read"))?;
+        from.read_exact(&mut header).map_err(cut_short(Sequence::ZERO))?;
         let number = |at: usize| u64::from_be_bytes(std::array::from_fn(|byte| header[at + byte]));
         let (after, last, project) = (Sequence(number(0)), Sequence(number(8)), number(16));
         let root = Root(std::array::from_fn(|byte| header[24 + byte]));
@@ -52,7 +63,7 @@ impl<R: Read> ExportReader<R> {
             return Err(damaged("it ends before it begins"));
         }
         let mut frontier = vec![[0; 32]; after.0.count_ones() as usize];
-        frontier.iter_mut().try_for_each(|hash| from.read_exact(hash)).map_err(io("read"))?;
+        frontier.iter_mut().try_for_each(|hash| from.read_exact(hash)).map_err(cut_short(after))?;
         let tree =
             Tree::from_parts(after.0, frontier).ok_or_else(|| damaged("its frontier is of no tree"))?;
         let range = ExportRange { after, last, project };
@@ -92,7 +103,7 @@ impl<R: Read> ExportReader<R> {
                 EVENT => {
                     let length = u16::from_be_bytes(self.take()?);
                     let mut bytes = vec![0; length.into()];
-                    self.from.read_exact(&mut bytes).map_err(io("read"))?;
+                    self.from.read_exact(&mut bytes).map_err(cut_short(Sequence(self.tree.size())))?;
                     self.room(1)?;
                     self.tree.push(&bytes);
                     return Ok(Some(ExportedEvent { sequence: Sequence(self.tree.size()), bytes }));
@@ -139,11 +150,14 @@ impl<R: Read> ExportReader<R> {
             return Err(self.damaged("its checkpoint is longer than 64 KiB"));
         }
         let mut note = Vec::new();
-        (&mut self.from).take(length.into()).read_to_end(&mut note).map_err(io("read"))?;
+        (&mut self.from).take(length.into()).read_to_end(&mut note).map_err(cut_short(last))?;
+        if note.len() as u64 != u64::from(length) {
+            return Err(self.damaged(CUT_SHORT));
+        }
         let note = String::from_utf8(note).map_err(|_| self.damaged("its checkpoint is not text"))?;
         self.note = Some(note).filter(|note| !note.is_empty()).map(Into::into);
         // The checksum of zstd stands after the last byte.
-        match self.from.read(&mut [0]).map_err(io("read"))? {
+        match self.from.read(&mut [0]).map_err(cut_short(last))? {
             0 => Ok(()),
             _ => Err(self.damaged("bytes follow its end")),
         }
@@ -156,7 +170,7 @@ impl<R: Read> ExportReader<R> {
 
     fn take<const N: usize>(&mut self) -> Result<[u8; N], ExportFault> {
         let mut bytes = [0; N];
-        self.from.read_exact(&mut bytes).map_err(io("read"))?;
+        self.from.read_exact(&mut bytes).map_err(cut_short(Sequence(self.tree.size())))?;
         Ok(bytes)
     }
 

@@ -30,6 +30,12 @@ fn meta(project: u64) -> Arc<Meta> {
     })
 }
 
+fn zone_set(party: PartyId) -> (Stream, Event) {
+    let zone = "UTC".parse().expect("a zone");
+    let set = PartyTimeZoneSet { party, time_zone: zone, from: at(0), at: at(0) };
+    (Stream::Party(party), Event::PartyTimeZoneSet(set))
+}
+
 /// A log of so many events: the first creates it, then each is of one of two projects, in runs of seven.
 fn log(events: u64) -> MemoryStore {
     let store = MemoryStore::new();
@@ -40,10 +46,7 @@ fn log(events: u64) -> MemoryStore {
                 LedgerCreated { ledger: [1; 16], format: 1, mode: Mode::Demo, key_ring: [2; 16], at: at(0) };
             (Stream::Ledger, Event::LedgerCreated(created))
         } else {
-            let party = PartyId(n);
-            let zone = "UTC".parse().expect("a zone");
-            let set = PartyTimeZoneSet { party, time_zone: zone, from: at(0), at: at(0) };
-            (Stream::Party(party), Event::PartyTimeZoneSet(set))
+            zone_set(PartyId(n))
         };
         let project = if n / 7 % 2 == 0 { 1 } else { 2 };
         let recorded = Recorded {
@@ -143,7 +146,10 @@ fn what_is_changed_is_found() {
     }
     assert!(harmless * 20 < found, "{harmless} of {found}");
     for length in 0..file.len() {
-        assert!(read_all(&file[..length]).is_err(), "{length} bytes");
+        let fault = read_all(&file[..length]).expect_err("it is cut short");
+        let is_told =
+            matches!(fault, ExportFault::NotAnExport) || fault.to_string().contains("in the middle");
+        assert!(is_told, "{length} bytes: {fault}");
     }
     // Compressed anew, a changed event gives another root.
     let plain = zstd::decode_all(&*file).expect("it is zstd");
@@ -156,4 +162,46 @@ fn what_is_changed_is_found() {
     newer[7] = 9;
     let newer = zstd::encode_all(&*newer, 1).expect("it is compressed");
     assert!(matches!(read_all(&newer), Err(ExportFault::Newer { version: 9 })));
+}
+
+/// A file that comes to its own root may still hold no events: whoever made it chose the root.
+#[test]
+fn what_is_no_event_is_not_imported() {
+    let of = |leaves: &[Vec<u8>]| {
+        let mut tree = Tree::new();
+        leaves.iter().for_each(|leaf| tree.push(leaf));
+        let mut file = MAGIC.to_vec();
+        for number in [0, leaves.len() as u64, 0] {
+            file.extend(number.to_be_bytes());
+        }
+        file.extend(tree.root().0);
+        for leaf in leaves {
+            file.push(EVENT);
+            file.extend(u16::try_from(leaf.len()).expect("short").to_be_bytes());
+            file.extend(leaf);
+        }
+        file.extend([END, 0, 0, 0, 0]);
+        let file = zstd::encode_all(&*file, 1).expect("it is compressed");
+        let mut reader = ExportReader::open(&*file).expect("an export");
+        import(&mut reader, &MemoryStore::new(), &mut |_| ()).map(|head| head.last)
+    };
+    let stored: Vec<Vec<u8>> = {
+        let range = ExportRange { after: Sequence::ZERO, last: Sequence(20), project: None };
+        let (file, _) = written(&log(20), range);
+        read_all(&file).expect("an export").into_iter().map(|event| event.bytes).collect()
+    };
+    assert!(matches!(of(&stored), Ok(Sequence(20))));
+    let zeros = [stored[0].clone(), vec![0; 60_000]];
+    assert!(matches!(of(&zeros), Err(ExportFault::Event { sequence: Sequence(2), .. })));
+    let (stream, event) = zone_set(PartyId(1));
+    let first = Recorded {
+        sequence: Sequence(1),
+        stream: Arc::new(stream),
+        stream_version: 1,
+        recorded_at: at(0),
+        meta: meta(1),
+        event,
+    };
+    let other = of(&[first.encode()]).expect_err("nothing creates a ledger");
+    assert!(matches!(other, ExportFault::Damaged { after: Sequence::ZERO, .. }), "{other:?}");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
+use std::ops::Bound;
 
 use bincode::{Decode, Encode};
 use slapledger_core::domain::id::{ComputerId, Sequence};
@@ -73,7 +74,7 @@ impl Metering {
         after: Sequence,
         limit: usize,
     ) -> Page<(Sequence, &Suspense), Sequence> {
-        let waiting = self.suspense.all.range(after.next()..);
+        let waiting = self.suspense.all.range((Bound::Excluded(after), Bound::Unbounded));
         let waiting = waiting.map(|(sequence, suspense)| (*sequence, suspense));
         let waiting = waiting.filter(|(_, suspense)| wanted(suspense));
         Page::take(waiting, limit, |(sequence, _)| *sequence)

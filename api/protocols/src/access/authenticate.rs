@@ -102,9 +102,13 @@ pub async fn authenticate(gateway: Arc<Gateway>, mut request: Request, next: Nex
         return problem.into_response();
     }
     let known = known.cloned();
+    let kept = if session.is_some() { "no-store" } else { "private, no-cache" };
     request.extensions_mut().insert(Authentication(asked));
     let mut response = next.run(request).await;
     if let Some(known) = known {
+        // It is for one reader: nobody on the way stores it, nor a browser whose reader may sign out.
+        let headers = response.headers_mut();
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static(kept));
         response.extensions_mut().insert(KnownAs(known));
     }
     response

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
 
+use super::asking::{Ask, Key};
 use super::world::{Who, World};
 
 #[test]
@@ -118,6 +119,36 @@ fn overrides_are_shown_to_their_customer_the_seller_and_auditors() {
         let seen: Vec<_> = seen.into_iter().filter(|price| *price != "3").collect();
         assert_eq!(seen, prices, "{who:?}");
     }
+    // After the last number there can be, there is none.
+    let last = world.get(Who::Admin, &format!("{path}?cursor=OVERRIDE-{}", u64::MAX)).expect(200).json();
+    assert_eq!(last["items"], json!([]));
+}
+
+/// The proof of an invoice, for those who may read it: the seller gets no more of the customer than its lines name.
+#[test]
+fn the_seller_gets_no_usage_beside_the_lines_of_an_invoice() {
+    let world = World::new();
+    let seller = world.token(Who::Root, None, &json!({"holder": "PARTY-1", "roles": ["provider"]}));
+    let Key::Token(token) = seller else { panic!("a token") };
+    let of_seller =
+        |path: &str| world.ask(Who::Nobody, Ask::get(path).with("authorization", format!("Bearer {token}")));
+    let path = "/v1/invoices/INV-2026-000002/proof";
+    let proof = of_seller(path).expect(200).json();
+    let whole = world.get(Who::Admin, path).expect(200).json();
+    let sequences = |proof: &serde_json::Value| {
+        let events = proof["events"].as_array().expect("events").iter();
+        events.map(|event| event["sequence"].as_u64().expect("a sequence")).collect::<Vec<_>>()
+    };
+    let (proof, whole) = (sequences(&proof), sequences(&whole));
+    assert!(!proof.is_empty() && proof.iter().all(|one| whole.contains(one)), "{proof:?} of {whole:?}");
+    let all = format!("{path}?usage=all");
+    let refused = of_seller(&all).expect(403).json();
+    let told = refused["detail"].as_str().unwrap_or_default();
+    assert!(told.starts_with("usage=all is for the customer, admins and auditors"), "{refused}");
+    for who in [Who::Alice, Who::Admin, Who::Auditor] {
+        world.get(who, &all).expect(200);
+    }
+    world.get(Who::Bob, &all).expect(404);
 }
 
 fn fee_of_customer_nine() -> serde_json::Value {

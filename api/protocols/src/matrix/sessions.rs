@@ -212,6 +212,12 @@ fn what_somebody_signed_in_for_is_kept_nowhere() {
     }
     let seen = FakeBrowser::new(&world).get("/ui/home");
     assert_eq!((seen.status, told(&seen, header::CACHE_CONTROL)), (303, "no-store"));
+    // The same as data; and what a token or a certificate is shown is for no cache on the way.
+    let data = || Ask::get("/v1/invoices").with("accept", "application/json");
+    assert_eq!(told(&alice.send(data()), header::CACHE_CONTROL), "no-store");
+    assert_eq!(told(&world.ask(Who::Alice, data()), header::CACHE_CONTROL), "private, no-cache");
+    let page = Ask::get("/v1/invoices").with("accept", "text/html");
+    assert_eq!(told(&world.ask(Who::Alice, page), header::CACHE_CONTROL), "no-store");
 }
 
 #[test]

@@ -38,7 +38,8 @@ pub(super) fn secured(response: Response, browser: &Browser) -> Response {
         parts.headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     // What somebody signed in for is on no disk when they have gone.
-    let kept = if browser.has_session { "no-store" } else { "private, no-cache" };
+    let is_known = browser.has_session || browser.known.is_some();
+    let kept = if is_known { "no-store" } else { "private, no-cache" };
     parts.headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static(kept));
     if browser.is_new
         && let Ok(cookie) = browser.cookie().parse()

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::Uri;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
 use hyper::body::{Frame, SizeHint};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -25,11 +26,12 @@ use slapledger_engine::PROGRAM;
 use slapledger_kit::answer::{FileAnswer, HttpAnswer};
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::context::RequestContext;
+use slapledger_usecases::policy;
 use tokio::task::JoinHandle;
 
 use super::openapi::schema;
 use super::query::{Named, Query};
-use crate::access::Authorised;
+use crate::access::{Authorised, ContinuedRequest, Gateway};
 
 /// Read at a time.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -150,10 +152,13 @@ pub(super) async fn plan(Authorised(ctx): Authorised, uri: Uri) -> Result<HttpAn
     Ok(HttpAnswer::ok(sequence, PlanForm::from(manifest)))
 }
 
-/// `GET /v1/backup/files/{name}`: the bytes of a file of the log; of a tail the first `bytes`.
+/// `GET /v1/backup/files/{name}`: the bytes of a file of the log; of a tail the first `bytes`. A download may take long: it
+/// ends when the credential does.
 pub(super) async fn file(
+    State(gateway): State<Arc<Gateway>>,
     Authorised(ctx): Authorised,
     Named(name): Named<String>,
+    headers: HeaderMap,
     uri: Uri,
 ) -> Result<FileAnswer, Problem> {
     let query = Query::read(&uri, &["bytes"])?;
@@ -161,12 +166,14 @@ pub(super) async fn file(
     let none = || Problem::not_found(format!("the log has no file {name}; `GET /v1/backup` lists its files"));
     let file: LogFile = name.parse().map_err(|_| none())?;
     let sequence = ctx.ledger().head().last;
+    let continued = ContinuedRequest::of(&gateway, &ctx.caller, &headers);
     let opened = tokio::task::spawn_blocking(move || open(&ctx, file, bytes));
     let (opened, length) = match opened.await.map_err(|error| Problem::fault(&error))? {
         Err(BackupFault::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Err(none()),
         opened => opened.map_err(|fault| Problem::fault(&fault))?,
     };
-    let body = Body::new(FileBody { state: ReadState::Idle(opened), left: length });
+    let check = move || continued.check(&gateway, &policy::LOG_BACKUP).map(drop);
+    let body = Body::new(FileBody { state: ReadState::Idle(opened), left: length, check: Box::new(check) });
     Ok(FileAnswer::bytes(sequence, body))
 }
 
@@ -186,6 +193,8 @@ fn open(ctx: &Arc<RequestContext>, file: LogFile, bytes: u64) -> Result<(File, u
 struct FileBody {
     state: ReadState,
     left: u64,
+    /// Whether its reader may still have it.
+    check: Box<dyn Fn() -> Result<(), Problem> + Send>,
 }
 
 enum ReadState {
@@ -207,6 +216,8 @@ impl HttpBody for FileBody {
                 ReadState::Done => return Poll::Ready(None),
                 ReadState::Idle(_) if self.left == 0 => return Poll::Ready(None),
                 ReadState::Idle(file) => {
+                    // The client gets fewer bytes than it was promised, and knows.
+                    (self.check)().map_err(|problem| io::Error::other(problem.detail))?;
                     let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(PIECE_BYTES);
                     self.state = ReadState::Reading(tokio::task::spawn_blocking(move || piece(file, wanted)));
                 }
@@ -235,4 +246,38 @@ fn piece(mut file: File, wanted: usize) -> io::Result<(File, Vec<u8>)> {
     let mut bytes = vec![0; wanted];
     file.read_exact(&mut bytes)?;
     Ok((file, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek as _, Write as _};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_download_ends_with_the_credential() {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(&vec![7; 3 * PIECE_BYTES]).expect("written");
+        file.rewind().expect("it is a file");
+        let is_good = Arc::new(AtomicBool::new(true));
+        let asked = Arc::clone(&is_good);
+        let check = move || {
+            let is_good = asked.load(Ordering::Relaxed);
+            if is_good { Ok(()) } else { Err(Problem::not_found("the credential was revoked")) }
+        };
+        let left = 3 * PIECE_BYTES as u64;
+        let mut body = FileBody { state: ReadState::Idle(file), left, check: Box::new(check) };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(async {
+            let first = body.frame().await.expect("a piece").expect("it is read");
+            assert_eq!(first.into_data().map(|bytes| bytes.len()).ok(), Some(PIECE_BYTES));
+            is_good.store(false, Ordering::Relaxed);
+            let fault = body.frame().await.expect("an end").expect_err("it was revoked");
+            assert_eq!(fault.to_string(), "the credential was revoked");
+            assert!(body.frame().await.is_none());
+        });
+    }
 }

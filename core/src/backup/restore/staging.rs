@@ -1,12 +1,12 @@
-//! Where a restored ledger is put together until it is whole.
+//! Where a restored or imported ledger is put together until it is whole.
 //!
 //! A target that does not exist gets its name by one rename. A target that is there, such as a mount point or the folder of
 //! a service, stays: the ledger is put together inside it, and its parts move up, the log last.
 //!
-//! Invariant: from the first file to the last rename, a marker is in the folder, which nothing but a restore opens. So
-//! whatever an interrupted restore leaves, the next one recognises and removes.
+//! Invariant: from the first file to the last rename, a marker is in the folder, which nothing but a restore or an import
+//! opens. So whatever an interrupted one leaves, the next one recognises and removes, and nothing else.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -21,16 +21,18 @@ pub const UNFINISHED: &str = "restore.unfinished";
 /// What the ledger is put together in, inside a target that is there.
 const INSIDE: &str = "restore.new";
 
-/// A restore that is not finished.
-pub(super) struct Staging {
+/// A restore or an import that is not finished.
+pub struct Staging {
     target: PathBuf,
     folder: PathBuf,
     is_inside: bool,
+    /// The marker, locked as long as this process works: another one would take the place for left behind.
+    lock: Option<File>,
 }
 
 impl Staging {
     /// Makes the folder that the ledger is put together in.
-    pub(super) fn begin(target: &Path) -> Result<Self, BackupFault> {
+    pub fn begin(target: &Path) -> Result<Self, BackupFault> {
         let new = beside(target, ".new");
         let is_inside = match fs::symlink_metadata(target) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
@@ -38,6 +40,11 @@ impl Staging {
             Ok(found) if !found.is_dir() => return Err(BackupFault::NotAFolder { path: target.to_owned() }),
             Ok(_) => true,
         };
+        for place in [target, &new] {
+            if is_locked(&place.join(UNFINISHED)) {
+                return Err(BackupFault::BeingMade { path: target.to_owned() });
+            }
+        }
         if is_inside && !is_free(target)? {
             return Err(BackupFault::TargetNotEmpty { path: target.to_owned() });
         }
@@ -48,12 +55,17 @@ impl Staging {
             files::remove(&new)?;
         }
         let folder = if is_inside { target.join(INSIDE) } else { new };
-        let staging = Self { target: target.to_owned(), folder, is_inside };
-        staging.make().inspect_err(|_| staging.abandon())?;
+        let mut staging = Self { target: target.to_owned(), folder, is_inside, lock: None };
+        staging.make().inspect_err(|fault| {
+            // What another process has there is not removed.
+            if !matches!(fault, BackupFault::BeingMade { .. }) {
+                staging.abandon();
+            }
+        })?;
         Ok(staging)
     }
 
-    fn make(&self) -> Result<(), BackupFault> {
+    fn make(&mut self) -> Result<(), BackupFault> {
         if self.is_inside {
             clear(&self.target)?;
             let mode = mode_of(&self.target)?;
@@ -64,19 +76,25 @@ impl Staging {
         }
         let marked = if self.is_inside { &self.target } else { &self.folder };
         make_private_folder(marked)?;
-        let text = b"slapledger restore was interrupted; run it again\n";
-        files::replace(&marked.join(UNFINISHED), text, 0o600)?;
+        let text = b"slapledger restore or import was interrupted; run it again\n";
+        let marker = marked.join(UNFINISHED);
+        files::replace(&marker, text, 0o600)?;
+        let lock = File::open(&marker).map_err(io_fault("open", &marker))?;
+        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            return Err(BackupFault::BeingMade { path: self.target.clone() });
+        }
+        self.lock = Some(lock);
         make_private_folder(&self.folder)?;
         sync(marked)
     }
 
     /// Where to put the ledger together.
-    pub(super) fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Gives the ledger its place. The marker goes last.
-    pub(super) fn finish(self) -> Result<(), BackupFault> {
+    pub fn finish(self) -> Result<(), BackupFault> {
         files::sync_folders(&self.folder)?;
         if self.is_inside {
             let mut names = files::names_in(&self.folder)?;
@@ -94,13 +112,19 @@ impl Staging {
         sync(&self.target)
     }
 
-    /// Removes what is there: it may hold keys. What cannot be removed, the next restore removes.
-    pub(super) fn abandon(&self) {
+    /// Removes what is there: it may hold keys. What cannot be removed, the next one removes.
+    pub fn abandon(&self) {
         let removed = if self.is_inside { clear(&self.target) } else { files::remove(&self.folder) };
         if let Err(fault) = removed {
-            tracing::warn!(%fault, "what a restore copied is left behind");
+            tracing::warn!(%fault, "what was copied is left behind");
         }
     }
+}
+
+/// Whether another process has a marker locked. What a killed one left is not locked.
+fn is_locked(marker: &Path) -> bool {
+    let opened = File::open(marker);
+    opened.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Whether a folder is empty, but for what a restore left unfinished.

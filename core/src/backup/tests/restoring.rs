@@ -217,3 +217,25 @@ fn a_restore_refuses_first_what_it_can_refuse_first() {
     assert_eq!((report.recorded, report.recorded_at), (last.sequence, last.recorded_at));
     assert!(report.recorded_at < at("2026-11-01T00:00:00Z"));
 }
+
+#[test]
+fn a_place_that_another_process_fills_is_left_alone() {
+    let room = tempfile::tempdir().unwrap();
+    let (missing, empty) = (room.path().join("missing"), room.path().join("empty"));
+    fs::create_dir(&empty).unwrap();
+    for target in [missing, empty] {
+        let first = Staging::begin(&target).unwrap();
+        fs::write(first.folder().join("half"), "half").unwrap();
+        let fault = Staging::begin(&target).map(drop).unwrap_err();
+        assert!(matches!(fault, BackupFault::BeingMade { .. }), "{fault}");
+        assert!(first.folder().join("half").exists());
+        first.finish().unwrap();
+        assert!(target.join("half").exists() && !target.join(UNFINISHED).exists());
+        let fault = Staging::begin(&target).map(drop).unwrap_err();
+        assert!(matches!(fault, BackupFault::TargetNotEmpty { .. }), "{fault}");
+    }
+    // What a killed one left is not locked.
+    let killed = room.path().join("killed");
+    drop(Staging::begin(&killed).unwrap());
+    Staging::begin(&killed).unwrap().finish().unwrap();
+}

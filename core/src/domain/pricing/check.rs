@@ -183,24 +183,37 @@ publish a version of {other}, or name customers in every rate"
     },
     /// Two overrides could both be the one with most members.
     #[error(
-        "{other} is about the same for the same instances with as many members at the same time: neither would win; end it \
-first"
+        "rate prices the same for the same instances at the same time as {other}, with as many members in match: end {other} \
+first, choose valid_from and valid_until outside its time, or name more members in match"
     )]
     OverrideTie {
         /// The other one.
         other: OverrideId,
     },
     /// A version does not allow for an override.
-    #[error("{id} could not be kept: {what}; end it first, or keep what it is for")]
+    #[error(
+        "{field} does not allow for {id}, a price of {customer}: {what}; keep what {id} needs, or end {id} before the version \
+begins"
+    )]
     BreaksOverride {
         /// Which override.
         id: OverrideId,
+        /// Whose it is.
+        customer: PartyId,
+        /// The member of the version that does not allow for it.
+        field: &'static str,
         /// What of its rate the version does not allow for.
         what: Box<str>,
     },
     /// It is too large to be one event.
     #[error("price book is larger than {max} bytes")]
     TooLarge {
+        /// The most it may have.
+        max: usize,
+    },
+    /// The rate of an override is too large to be one event.
+    #[error("rate is larger than {max} bytes as it is stored: give it fewer tiers, or shorter texts")]
+    OverrideTooLarge {
         /// The most it may have.
         max: usize,
     },
@@ -228,15 +241,18 @@ impl PricingRefusal {
             | Self::BadConversion { .. }
             | Self::BadMost { .. }
             | Self::BadCarryOver { .. }
-            | Self::BadGroups { .. }
-            | Self::BreaksOverride { .. } => "resources",
+            | Self::BadGroups { .. } => "resources",
+            Self::BreaksOverride { field, .. } => field,
             Self::UndeclaredResource { .. }
             | Self::BadRate { .. }
             | Self::Tie { .. }
             | Self::NoRates
             | Self::SameCustomers { .. } => "rates",
             Self::BadTerm { field, .. } | Self::BadOverride { field, .. } => field,
-            Self::BadOverrideRate { .. } | Self::UndeclaredByBook { .. } | Self::OverrideTie { .. } => "rate",
+            Self::BadOverrideRate { .. }
+            | Self::UndeclaredByBook { .. }
+            | Self::OverrideTie { .. }
+            | Self::OverrideTooLarge { .. } => "rate",
             Self::OtherCurrency { .. } => "currency",
             Self::OtherPriceTax { .. } => "tax",
             Self::Retroactive { .. } => "valid_from",

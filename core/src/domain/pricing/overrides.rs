@@ -119,14 +119,19 @@ impl PriceBooks {
             .filter(|known| known.time().is_some_and(|time| time.intersection(effect).is_some()));
         let mut broken = touched.filter_map(|known| {
             let refusal = book.check_rate(1, &known.rate).err()?;
-            let what = match refusal {
+            let (field, what) = match refusal {
                 PricingRefusal::UndeclaredResource { resource, .. } => {
-                    format!("resource {resource} is not declared in resources")
+                    ("resources", format!("resource {resource} is not declared"))
                 }
-                PricingRefusal::BadRate { field, rule, .. } => format!("{field} {rule}"),
-                other => other.to_string(),
+                // Whether a kind of rate is possible depends on this term of the book.
+                PricingRefusal::BadRate { field: "kind", rule, .. } => ("on_change", rule.to_owned()),
+                PricingRefusal::BadRate { field, rule, .. } => {
+                    ("resources", format!("{field} of its rate {rule}"))
+                }
+                other => ("resources", other.to_string()),
             };
-            Some(PricingRefusal::BreaksOverride { id: known.id, what: what.into() })
+            let (id, customer) = (known.id, known.customer);
+            Some(PricingRefusal::BreaksOverride { id, customer, field, what: what.into() })
         });
         broken.next()
     }
@@ -151,7 +156,7 @@ impl PriceBooks {
         let size =
             bincode::encode_to_vec(rate, bincode::config::standard()).map_or(usize::MAX, |bytes| bytes.len());
         if size > MAX_BYTES {
-            return Err(PricingRefusal::TooLarge { max: MAX_BYTES });
+            return Err(PricingRefusal::OverrideTooLarge { max: MAX_BYTES });
         }
         let mut rate = rate.clone();
         if rate.matching.customer.is_some_and(|named| named != *customer) {
@@ -216,6 +221,11 @@ impl PriceBooks {
         let EndPriceOverride { price_book, id, valid_until, retroactive } = command;
         let known = self.overrides.get(id).filter(|known| known.price_book == *price_book);
         let known = known.ok_or(PricingRefusal::UnknownOverride { id: *id })?;
+        if valid_until.is_some_and(|until| until < known.valid_from) {
+            let (field, rule) = ("valid_until", "must not be before the valid_from of the override");
+            return Err(PricingRefusal::BadOverride { field, rule });
+        }
+        // One that ends now and has not begun never counts.
         let until = valid_until.unwrap_or(now).max(known.valid_from);
         match known.valid_until {
             Some(end) if end == until => return Ok(Outcome::unchanged(*id)),

@@ -180,6 +180,10 @@ fn a_customer_has_a_price_of_their_own() {
     let (field, rule) = ("valid_until", "must not be after the end that the override has");
     let given =
         given.when(end(Some("2026-12-02T00:00:00Z"))).refused(PricingRefusal::BadOverride { field, rule });
+    // An end that is stated is never moved without a word.
+    let rule = "must not be before the valid_from of the override";
+    let given =
+        given.when(end(Some("2026-10-31T00:00:00Z"))).refused(PricingRefusal::BadOverride { field, rule });
     given
         .when(end(Some("2026-12-01T00:00:00Z")))
         .then([])
@@ -194,6 +198,12 @@ fn a_customer_has_a_price_of_their_own() {
         .and()
         .when(EndPriceOverride { id: OverrideId(3), ..end(None) })
         .refused(PricingRefusal::UnknownOverride { id: OverrideId(3) });
+}
+
+fn many_tiers() -> Tariff {
+    let tier =
+        |n: u32| Tier { up_to: n.to_string().parse().ok(), price: price("0.123456789"), flat: price("9") };
+    Tariff::Volume { tiers: (1..10_000).map(tier).collect() }
 }
 
 #[test]
@@ -231,6 +241,10 @@ fn an_override_must_fit_the_book() {
             with(percentage("0", Of::All, Match::default())),
             PricingRefusal::BadOverrideRate { field: "percent", rule: "must be above 0 and at most 1000" },
         ),
+        (
+            with(Rate { model: usage("cpu", "0", many_tiers()), trial: None, matching: Match::default() }),
+            PricingRefusal::OverrideTooLarge { max: 60_000 },
+        ),
     ];
     for (command, refusal) in rows {
         with_book().when(command).refused(refusal);
@@ -254,10 +268,35 @@ fn a_version_keeps_what_overrides_need() {
     };
     let refusal = PricingRefusal::BreaksOverride {
         id: OverrideId(1),
-        what: "resource cpu is not declared in resources".into(),
+        customer: PartyId(2),
+        field: "resources",
+        what: "resource cpu is not declared".into(),
     };
     let given = given.when(publish(without("2026-11-30T00:00:00Z"))).refused(refusal);
     given.done(publish(without("2026-12-01T00:00:00Z")));
+}
+
+/// A refusal says which override, which field and what to do.
+#[test]
+fn refusals_of_overrides_name_field_and_remedy() {
+    let tie = PricingRefusal::OverrideTie { other: OverrideId(3) };
+    let broken = PricingRefusal::BreaksOverride {
+        id: OverrideId(3),
+        customer: PartyId(2),
+        field: "resources",
+        what: "resource cpu is not declared".into(),
+    };
+    let large = PricingRefusal::OverrideTooLarge { max: 60_000 };
+    for (refusal, field, parts) in [
+        (tie, "rate", vec!["OVERRIDE-3", "end OVERRIDE-3 first", "valid_from and valid_until", "match"]),
+        (broken, "resources", vec!["OVERRIDE-3", "PARTY-2", "resource cpu", "or end OVERRIDE-3"]),
+        (large, "rate", vec!["60000 bytes", "fewer tiers"]),
+    ] {
+        let text = refusal.to_string();
+        assert_eq!(refusal.field(), field, "{text}");
+        assert!(text.starts_with(field), "{text}");
+        assert!(parts.iter().all(|part| text.contains(part)), "{text}: {parts:?}");
+    }
 }
 
 fn publish(book: PriceBook) -> PublishPriceBook {

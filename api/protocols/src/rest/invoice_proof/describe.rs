@@ -9,7 +9,8 @@ pub(crate) fn proof(operation: Operation) -> Operation {
         .called("proveInvoice", "invoices", "Prove an invoice: the events it can be derived from again")
         .description(
             "`slapledger verify-invoice` checks it without the server: that the events are in the log, who signed \
-             the checkpoint, and that metering, prices, proration, tax and rounding give the invoice (docs/proofs.md).",
+             the checkpoint, and that metering, prices, proration, tax and rounding give the invoice (docs/proofs.md). \
+             A seller who is not an admin gets no usage and no instances beside the lines.",
         )
         .path::<schema::InvoiceId>("id", "Which final invoice or credit note")
         .query::<u32>("line", "The line to prove. Default: the whole document")

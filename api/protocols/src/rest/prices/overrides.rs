@@ -133,10 +133,10 @@ pub(crate) async fn list(
         };
         let codes = ctx.caller.sees_codes();
         let all = view.billing.overrides_of(&name, seen, after);
-        let mut rest = all.filter(|known| codes || known.now().rate.code().is_none());
+        let mut rest = all.filter(|known| codes || known.code().is_none());
         let items: Vec<&KnownOverride> = rest.by_ref().take(limit).collect();
         let more = rest.next().is_some();
-        let next = items.last().filter(|_| more).map(|known| known.now().id);
+        let next = items.last().filter(|_| more).map(|known| known.id());
         Ok(query::list(items.into_iter().map(OverrideForm::of).collect(), next, sequence))
     })
 }

@@ -418,6 +418,14 @@ fn questions_that_make_no_sense_are_told_why() {
         assert!(reply.headers.contains_key("slapledger-sequence"), "{path}");
         assert_eq!(reply.headers.get("allow").map(|allow| allow == "POST"), (status == 405).then_some(true));
     }
+    // After the last number there can be, there is nothing, and nothing breaks.
+    let last = u64::MAX;
+    for path in
+        [format!("/v1/usage-suspense?cursor={last}"), format!("/v1/events?after={last}&cursor={last}")]
+    {
+        let reply = kit.get(&path);
+        assert_eq!((reply.status.as_u16(), &reply.json()["items"]), (200, &json!([])), "{path}: {reply:?}");
+    }
 }
 
 #[test]
