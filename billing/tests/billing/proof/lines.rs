@@ -85,7 +85,8 @@ fn a_line_that_is_there_twice_is_found_once() {
     let cloud = october();
     let mut all = events(&cloud, UsageChosen::OfLines(None));
     invoice(&mut all, |invoice| {
-        let again = InvoiceLine { n: invoice.lines.len() as u32 + 1, ..invoice.lines[0].clone() };
+        let n = u32::try_from(invoice.lines.len() + 1).expect("few lines");
+        let again = InvoiceLine { n, ..invoice.lines[0].clone() };
         invoice.lines.push(again);
     });
     let last = all.iter().find_map(|recorded| match &recorded.event {
@@ -103,7 +104,7 @@ fn what_differs_is_named_at_the_nearest_line() {
     let mut all = events(&cloud, UsageChosen::OfLines(None));
     let mut wrong = 0;
     invoice(&mut all, |invoice| {
-        let line = invoice.lines.iter_mut().filter(|line| line.kind == LineKind::Discount).last();
+        let line = invoice.lines.iter_mut().filter(|line| line.kind == LineKind::Discount).next_back();
         let line = line.expect("the second discount");
         wrong = line.n;
         line.amount = line.amount.negated();
