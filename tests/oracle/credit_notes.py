@@ -63,7 +63,7 @@ def given_back(note, original, books, check):
     """Takes the lines of a note over; what it gives back by category and rate of tax."""
     bases = collections.defaultdict(Fraction)
     lines = {line.n: line for line in original.lines}
-    rates = any(line.get("rate") is not None for line in note["lines"])
+    rates = any(line.get("rate") or line.get("price_override") for line in note["lines"])
     for line in note["lines"]:
         what, cites = f"line {line['n']}", line.get("cites") or {}
         cited = lines.get(cites.get("line")) if cites.get("invoice") == original.id else None

@@ -29,7 +29,7 @@ from demo import Demo
 SEED = "20111"
 EXAMPLES = "25"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-RUN_TIMEOUT_SECONDS = 300
+RUN_TIMEOUT_SECONDS = 900
 
 
 class Planting(http.server.BaseHTTPRequestHandler):

@@ -30,8 +30,9 @@ pub(crate) fn carried(html: &str, as_of: &str) -> String {
         if tag.starts_with("<a ") {
             written.push_str(&link(tag, as_of));
         } else if tag.starts_with("<form ") && tag.contains("method=\"get\"") {
-            written.push_str(tag);
-            written.push_str(&format!("<input type=\"hidden\" name=\"{AS_OF}\" value=\"{as_of}\">"));
+            for part in [tag, "<input type=\"hidden\" name=\"", AS_OF, "\" value=\"", as_of, "\">"] {
+                written.push_str(part);
+            }
         } else if is_main && tag.starts_with("<form ") {
             // Forms do not stand in each other: it ends with the next end.
             let length = rest[end..].find(FORM_END).map_or(rest.len() - end, |at| at + FORM_END.len());

@@ -305,6 +305,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
+    use slapledger_core::domain::event::Stream;
     use slapledger_core::domain::id::{ProjectId, Sequence};
     use slapledger_core::log::checkpoint::Checkpoint;
     use slapledger_core::log::envelope::{EventDecoder, Meta, Recorded};
@@ -323,7 +324,8 @@ mod tests {
         let bytes: Vec<u8> = digits.collect::<Result<_, _>>().expect("hexadecimal");
         let recorded = EventDecoder::default().decode(Sequence(WRITTEN_AT), &bytes).expect("an event");
         let meta = Arc::new(Meta { project: ProjectId(project), ..(*recorded.meta).clone() });
-        Recorded { sequence: Sequence(sequence), meta, ..recorded }
+        let stream = Arc::new(Stream::Invoice("INV-2026-000001".parse().expect("an id")));
+        Recorded { sequence: Sequence(sequence), meta, stream, ..recorded }
     }
 
     #[test]

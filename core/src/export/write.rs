@@ -52,7 +52,7 @@ pub fn export(
     header.extend(frontier.as_flattened());
     out.write_all(&header).map_err(io("write"))?;
     let mut decoder = EventDecoder::default();
-    let (mut events, mut owned, mut hidden) = (0, 0, HiddenEvents::default());
+    let (mut events, mut of_projects, mut hidden) = (0, 0, HiddenEvents::default());
     for event in read_events(store, after) {
         let (sequence, bytes) = event?;
         if sequence > last {
@@ -69,7 +69,7 @@ pub fn export(
         out.write_all(&[EVENT]).map_err(io("write"))?;
         out.write_all(&length.to_be_bytes()).map_err(io("write"))?;
         out.write_all(&bytes).map_err(io("write"))?;
-        (events, owned) = (events + 1, owned + u64::from(owner.is_some()));
+        (events, of_projects) = (events + 1, of_projects + u64::from(owner.is_some()));
         if events % 4096 == 0 {
             progress(sequence);
         }
@@ -81,7 +81,7 @@ pub fn export(
     out.write_all(&length.to_be_bytes()).map_err(io("write"))?;
     out.write_all(note).map_err(io("write"))?;
     out.finish().and_then(|mut out| out.flush()).map_err(io("write"))?;
-    Ok(ExportSummary { events, owned, hidden: hidden.total, root: Root(root.0) })
+    Ok(ExportSummary { events, owned: of_projects, hidden: hidden.total, root: Root(root.0) })
 }
 
 /// The roots of the perfect subtrees that the first `size` leaves are made of, largest first.

@@ -74,10 +74,10 @@ impl Staging {
                 fs::set_permissions(&self.target, own).map_err(io_fault("chmod", &self.target))?;
             }
         }
-        let marked = if self.is_inside { &self.target } else { &self.folder };
-        make_private_folder(marked)?;
+        let place = if self.is_inside { &self.target } else { &self.folder };
+        make_private_folder(place)?;
         let text = b"slapledger restore or import was interrupted; run it again\n";
-        let marker = marked.join(UNFINISHED);
+        let marker = place.join(UNFINISHED);
         files::replace(&marker, text, 0o600)?;
         let lock = File::open(&marker).map_err(io_fault("open", &marker))?;
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
@@ -85,7 +85,7 @@ impl Staging {
         }
         self.lock = Some(lock);
         make_private_folder(&self.folder)?;
-        sync(marked)
+        sync(place)
     }
 
     /// Where to put the ledger together.

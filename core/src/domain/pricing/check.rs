@@ -242,13 +242,14 @@ impl PricingRefusal {
             | Self::BadMost { .. }
             | Self::BadCarryOver { .. }
             | Self::BadGroups { .. } => "resources",
-            Self::BreaksOverride { field, .. } => field,
             Self::UndeclaredResource { .. }
             | Self::BadRate { .. }
             | Self::Tie { .. }
             | Self::NoRates
             | Self::SameCustomers { .. } => "rates",
-            Self::BadTerm { field, .. } | Self::BadOverride { field, .. } => field,
+            Self::BadTerm { field, .. }
+            | Self::BadOverride { field, .. }
+            | Self::BreaksOverride { field, .. } => field,
             Self::BadOverrideRate { .. }
             | Self::UndeclaredByBook { .. }
             | Self::OverrideTie { .. }
