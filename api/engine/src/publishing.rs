@@ -158,7 +158,9 @@ impl Publishing {
                 self.state.lock().refusals.insert(key.name().into(), cause);
             }
         });
-        signatures.into_iter().for_each(|signature| note.add(signature));
+        for signature in signatures {
+            note.add(signature);
+        }
         let kept = self.notary.kept.keep(PublishedCheckpoint { checkpoint, note });
         kept.map_err(|error| format!("keep a checkpoint: {error}"))?;
         self.state.lock().fault = None;

@@ -169,7 +169,9 @@ fn what_is_changed_is_found() {
 fn what_is_no_event_is_not_imported() {
     let of = |leaves: &[Vec<u8>]| {
         let mut tree = Tree::new();
-        leaves.iter().for_each(|leaf| tree.push(leaf));
+        for leaf in leaves {
+            tree.push(leaf);
+        }
         let mut file = MAGIC.to_vec();
         for number in [0, leaves.len() as u64, 0] {
             file.extend(number.to_be_bytes());

@@ -25,7 +25,7 @@ const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// What a request asks for, taken out of its query.
 #[derive(Debug, Clone)]
-pub(crate) struct AsOf {
+pub(crate) struct AsOfQuery {
     text: Arc<str>,
     /// The address without it.
     address: Arc<str>,
@@ -91,7 +91,7 @@ pub(crate) async fn take_as_of(is_taken: bool, mut request: Request, next: Next)
     next.run(request).await
 }
 
-fn taken(uri: &Uri) -> Result<Option<(AsOf, Uri)>, Problem> {
+fn taken(uri: &Uri) -> Result<Option<(AsOfQuery, Uri)>, Problem> {
     let Some(query) = uri.query() else { return Ok(None) };
     let mut asked = None;
     let mut rest = form_urlencoded::Serializer::new(String::new());
@@ -106,10 +106,10 @@ fn taken(uri: &Uri) -> Result<Option<(AsOf, Uri)>, Problem> {
     let address = format!("{}?{}", uri.path(), rest.finish());
     let without: Uri =
         address.parse().map_err(|_| Problem::bad_request("the address cannot be read without as_of"))?;
-    Ok(Some((AsOf { text: (*text).into(), address: address.into() }, without)))
+    Ok(Some((AsOfQuery { text: (*text).into(), address: address.into() }, without)))
 }
 
-impl AsOf {
+impl AsOfQuery {
     /// The views that it asks for.
     pub(crate) async fn views(&self, ctx: &RequestContext) -> Result<Arc<PastViews>, NotAdmitted> {
         let at = sequence_of(&ctx.engine, &self.text).await?;

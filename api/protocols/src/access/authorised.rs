@@ -11,7 +11,7 @@ use slapledger_usecases::caller::Caller;
 use slapledger_usecases::context::RequestContext;
 
 use super::Gateway;
-use super::as_of::{AsOf, NotAdmitted};
+use super::as_of::{AsOfQuery, NotAdmitted};
 use super::claim::claimed;
 
 /// When the sender of a request stops waiting.
@@ -50,7 +50,7 @@ impl FromRequestParts<Arc<Gateway>> for Authorised {
 
 /// The same with the views that the request asks for.
 async fn as_asked(ctx: RequestContext, parts: &Parts) -> Result<Authorised, NotAdmitted> {
-    let past = match (parts.extensions.get::<AsOf>(), parts.extensions.get::<Arc<PastViews>>()) {
+    let past = match (parts.extensions.get::<AsOfQuery>(), parts.extensions.get::<Arc<PastViews>>()) {
         (None, _) => None,
         // A page reads all that it shows from the same views.
         (Some(_), Some(views)) => Some(Arc::clone(views)),

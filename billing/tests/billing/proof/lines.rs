@@ -104,7 +104,7 @@ fn what_differs_is_named_at_the_nearest_line() {
     let mut all = events(&cloud, UsageChosen::OfLines(None));
     let mut wrong = 0;
     invoice(&mut all, |invoice| {
-        let line = invoice.lines.iter_mut().filter(|line| line.kind == LineKind::Discount).next_back();
+        let line = invoice.lines.iter_mut().rfind(|line| line.kind == LineKind::Discount);
         let line = line.expect("the second discount");
         wrong = line.n;
         line.amount = line.amount.negated();
