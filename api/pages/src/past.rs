@@ -84,14 +84,14 @@ mod tests {
 
     #[test]
     fn links_of_a_page_lead_to_the_same_event_and_nothing_on_it_is_changed() {
-        let html = r##"<nav><a class="x" href="/ui/home">h</a><form method="post" action="/ui/sign-out"></form></nav>
+        let html = r#"<nav><a class="x" href="/ui/home">h</a><form method="post" action="/ui/sign-out"></form></nav>
 <main id="main"><a href="/v1/invoices/A?line=2&amp;open=1#l">i</a><a href="?cursor=3&amp;as_of=7">n</a>
 <a href="/v1/projections">p</a><a href="/v1/events?as_of=5">e</a><form method="get" action="/v1/events"><input></form>
-<a href="?ask=rename#d">r</a><a href="?" data-testid="page-now">now</a><a href="/v1/x?q=&quot;">q</a><form class="f" method="post"><button>b</button></form><p>href=&quot;/v1/x&quot;</p></main>"##;
-        let expected = r##"<nav><a class="x" href="/ui/home?as_of=7">h</a><form method="post" action="/ui/sign-out"></form></nav>
+<a href="?ask=rename#d">r</a><a href="?" data-testid="page-now">now</a><a href="/v1/x?q=&quot;">q</a><form class="f" method="post"><button>b</button></form><p>href=&quot;/v1/x&quot;</p></main>"#;
+        let expected = r#"<nav><a class="x" href="/ui/home?as_of=7">h</a><form method="post" action="/ui/sign-out"></form></nav>
 <main id="main"><a href="/v1/invoices/A?line=2&amp;open=1&amp;as_of=7#l">i</a><a href="?cursor=3&amp;as_of=7">n</a>
 <a href="/v1/projections">p</a><a href="/v1/events?as_of=5">e</a><form method="get" action="/v1/events"><input type="hidden" name="as_of" value="7"><input></form>
-<a href="?ask=rename&amp;as_of=7#d">r</a><a href="?" data-testid="page-now">now</a><a href="/v1/x?q=&quot;&amp;as_of=7">q</a><p>href=&quot;/v1/x&quot;</p></main>"##;
+<a href="?ask=rename&amp;as_of=7#d">r</a><a href="?" data-testid="page-now">now</a><a href="/v1/x?q=&quot;&amp;as_of=7">q</a><p>href=&quot;/v1/x&quot;</p></main>"#;
         assert_eq!(carried(html, "7"), expected);
     }
 }

@@ -101,13 +101,13 @@ fn lines(
             if sequence > range.last {
                 break 'log;
             }
-            let owner = decoder.owner(sequence, bytes)?;
-            if range.project.is_some() && owner.is_some() && owner != range.project {
+            let home = decoder.owner(sequence, bytes)?;
+            if range.project.is_some() && home.is_some() && home != range.project {
                 hidden += 1;
                 continue;
             }
             writeln!(out, "{}", serde_json::to_string(&decoder.decode(sequence, bytes)?)?)?;
-            (events, owned) = (events + 1, owned + u64::from(owner.is_some()));
+            (events, owned) = (events + 1, owned + u64::from(home.is_some()));
             reached(sequence);
         }
     }

@@ -131,7 +131,7 @@ pub(crate) async fn sequence_of(engine: &Engine, text: &str) -> Result<Sequence,
     let wrong = |rule: String| Problem::field(AS_OF, rule);
     let head = engine.ledger.head().last;
     let at = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse().map(Sequence).unwrap_or(Sequence(u64::MAX))
+        text.parse().map_or(Sequence(u64::MAX), Sequence)
     } else {
         let instant = Timestamp::parse_rfc3339(text).ok_or_else(|| {
             wrong("must be a sequence such as 40213, or an instant such as 2026-10-01T01:00:00Z".to_owned())

@@ -89,12 +89,15 @@ fn sequence(reply: &Reply) -> Option<&str> {
     told.and_then(|told| told.to_str().ok())
 }
 
-fn sent(reply: Reply) {
+fn sent(reply: &Reply) {
     assert!(reply.status.is_success(), "{reply:?}");
 }
 
+/// What happens at a time.
+type Step = (&'static str, Box<dyn Fn(&Kit)>);
+
 /// What happens, one after the other, each at a time of its own.
-fn steps() -> Vec<(&'static str, Box<dyn Fn(&Kit)>)> {
+fn steps() -> Vec<Step> {
     let book = json!({
         "name": "standard", "currency": "EUR", "valid_from": "2026-01-01T00:00:00Z",
         "resources": [{"resource": "requests", "kind": "counter", "meter": "sum", "unit": "request"}],
@@ -111,9 +114,9 @@ fn steps() -> Vec<(&'static str, Box<dyn Fn(&Kit)>)> {
                 kit.register("Nexedi", "Europe/Paris");
             }),
         ),
-        ("2026-09-21T00:00:00Z", Box::new(move |kit| sent(kit.post_json("/v1/price-books", &book)))),
-        ("2026-10-01T00:00:00Z", Box::new(move |kit| sent(kit.post_json("/v1/credits", &credit)))),
-        ("2026-10-02T00:00:00Z", Box::new(move |kit| sent(kit.post_json("/v1/charges", &charge)))),
+        ("2026-09-21T00:00:00Z", Box::new(move |kit| sent(&kit.post_json("/v1/price-books", &book)))),
+        ("2026-10-01T00:00:00Z", Box::new(move |kit| sent(&kit.post_json("/v1/credits", &credit)))),
+        ("2026-10-02T00:00:00Z", Box::new(move |kit| sent(&kit.post_json("/v1/charges", &charge)))),
         (
             "2026-10-16T00:00:00Z",
             Box::new(|kit| {
@@ -123,7 +126,7 @@ fn steps() -> Vec<(&'static str, Box<dyn Fn(&Kit)>)> {
         ("2026-10-16T01:00:00Z", Box::new(|kit| kit.started("slappart0"))),
         (
             "2026-10-18T00:00:00Z",
-            Box::new(|kit| sent(kit.post("/v1/usage-events", "application/x-ndjson", usage("a", "7", 1)))),
+            Box::new(|kit| sent(&kit.post("/v1/usage-events", "application/x-ndjson", usage("a", "7", 1)))),
         ),
         (
             "2026-10-18T01:00:00Z",
@@ -132,14 +135,14 @@ fn steps() -> Vec<(&'static str, Box<dyn Fn(&Kit)>)> {
                 assert_eq!(reply.json()["suspended"], 1, "{reply:?}");
             }),
         ),
-        ("2026-11-02T00:00:00Z", Box::new(move |kit| sent(kit.post_json("/v1/invoice-runs", &run)))),
+        ("2026-11-02T00:00:00Z", Box::new(move |kit| sent(&kit.post_json("/v1/invoice-runs", &run)))),
         (
             "2026-11-03T00:00:00Z",
-            Box::new(|kit| sent(kit.post_json("/v1/invoice-runs/RUN-1/finalise", &json!({})))),
+            Box::new(|kit| sent(&kit.post_json("/v1/invoice-runs/RUN-1/finalise", &json!({})))),
         ),
         (
             "2026-11-04T00:00:00Z",
-            Box::new(|kit| sent(kit.post("/v1/usage-events", "application/x-ndjson", usage("c", "1", 4)))),
+            Box::new(|kit| sent(&kit.post("/v1/usage-events", "application/x-ndjson", usage("c", "1", 4)))),
         ),
     ]
 }
