@@ -51,18 +51,16 @@ impl HourMarks {
     pub fn unmarked(&self, within: Period) -> Vec<Period> {
         let Some(within) = self.period.intersection(within) else { return Vec::new() };
         let (from, to) = self.hours(within.start.micros(), within.stop.micros());
+        let edge = |hour: usize| {
+            let micros = (self.first + i64::try_from(hour).unwrap_or(i64::MAX)) * HOUR;
+            Timestamp::MIN.plus_micros(micros - Timestamp::MIN.micros())
+        };
         let mut silent: Vec<Period> = Vec::new();
-        for hour in (from..to).filter(|hour| !self.is_marked(*hour)) {
-            let start = (self.first + i64::try_from(hour).unwrap_or(i64::MAX)) * HOUR;
-            let edge = |micros: i64| Timestamp::MIN.plus_micros(micros - Timestamp::MIN.micros());
-            let Some(hour) = Period::new(edge(start).max(within.start), edge(start + HOUR).min(within.stop))
-            else {
-                continue;
-            };
-            match silent.last_mut() {
-                Some(last) if last.stop == hour.start => last.stop = hour.stop,
-                _ => silent.push(hour),
-            }
+        let mut next = from;
+        // Nearly all hours are marked, or none: times are made of runs of hours, not of each.
+        while let Some(begin) = (next..to).find(|hour| !self.is_marked(*hour)) {
+            next = (begin..to).find(|hour| self.is_marked(*hour)).unwrap_or(to);
+            silent.extend(Period::new(edge(begin).max(within.start), edge(next).min(within.stop)));
         }
         silent
     }
