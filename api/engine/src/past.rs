@@ -32,7 +32,9 @@ const MOST_NEW: usize = 4;
 /// How long a reader has to come back.
 const NEW: Duration = Duration::from_secs(10);
 /// How long views are kept that nobody reads.
-pub const IDLE: Duration = Duration::from_secs(600);
+const IDLE: Duration = Duration::from_secs(600);
+/// How often somebody looks for idle views.
+pub const LOOK_FOR_IDLE: Duration = Duration::from_secs(60);
 /// How many are derived or wait for it.
 const MOST_DERIVED: usize = 16;
 /// How many of one sender.
@@ -94,17 +96,11 @@ type PastResult = Result<Arc<PastViews>, PastFault>;
 /// Views that are being derived, as those who wait for them see it.
 #[derive(Debug, Clone)]
 pub struct PastProgress {
-    at: Sequence,
     reached: Arc<AtomicU64>,
     done: watch::Receiver<Option<PastResult>>,
 }
 
 impl PastProgress {
-    /// The event they are derived for.
-    pub fn at(&self) -> Sequence {
-        self.at
-    }
-
     /// The event that was reached.
     pub fn reached(&self) -> Sequence {
         Sequence(self.reached.load(Ordering::Relaxed))
@@ -137,6 +133,17 @@ struct Pasts {
     kept: Vec<KeptPast>,
     /// Each with who asked first.
     derived: BTreeMap<Sequence, (RatingShare, PastProgress)>,
+    /// Whether somebody forgets what is idle.
+    is_watched: bool,
+}
+
+impl Pasts {
+    fn use_kept(&mut self, at: Sequence) -> Option<Arc<PastViews>> {
+        let place = self.kept.iter().position(|kept| kept.views.at == at)?;
+        let views = self.kept.remove(place).views;
+        self.kept.push(KeptPast { views: Arc::clone(&views), used: Instant::now(), is_new: false });
+        Some(views)
+    }
 }
 
 #[derive(Debug)]
@@ -158,10 +165,10 @@ pub struct PastWork {
 impl PastCache {
     /// The views as of an event of the log, for a sender.
     pub fn find(&self, at: Sequence, share: &RatingShare) -> Result<FoundPast, PastFault> {
-        if let Some(kept) = self.kept(at) {
-            return Ok(FoundPast::Kept(kept));
-        }
         let mut pasts = self.0.lock();
+        if let Some(views) = pasts.use_kept(at) {
+            return Ok(FoundPast::Kept(views));
+        }
         if let Some((_, progress)) = pasts.derived.get(&at) {
             return Ok(FoundPast::Derived(progress.clone()));
         }
@@ -171,29 +178,33 @@ impl PastCache {
         }
         let (done, waiting) = watch::channel(None);
         let reached = Arc::new(AtomicU64::default());
-        let progress = PastProgress { at, reached: Arc::clone(&reached), done: waiting };
+        let progress = PastProgress { reached: Arc::clone(&reached), done: waiting };
         pasts.derived.insert(at, (share.clone(), progress.clone()));
         Ok(FoundPast::Absent(progress, PastWork { at, cache: self.clone(), reached, done }))
     }
 
     /// The views as of an event, if they are kept.
     pub fn kept(&self, at: Sequence) -> Option<Arc<PastViews>> {
-        let mut pasts = self.0.lock();
-        let place = pasts.kept.iter().position(|kept| kept.views.at == at)?;
-        let views = pasts.kept.remove(place).views;
-        pasts.kept.push(KeptPast { views: Arc::clone(&views), used: Instant::now(), is_new: false });
-        Some(views)
+        self.0.lock().use_kept(at)
     }
 
-    /// Forgets views that nobody has read for a while; whether none is left.
+    /// Whether the caller is to forget idle views from now on, with [`forget_idle`](Self::forget_idle) from time to time
+    /// until it says that none is left: there is one who does.
+    pub fn begin_forgetting(&self) -> bool {
+        let mut pasts = self.0.lock();
+        !std::mem::replace(&mut pasts.is_watched, true)
+    }
+
+    /// Forgets views that nobody has read for a while; whether none is left, which ends the duty of the caller.
     pub fn forget_idle(&self) -> bool {
         let mut pasts = self.0.lock();
         let idle: Vec<_> = pasts.kept.extract_if(.., |kept| kept.used.elapsed() >= IDLE).collect();
-        let is_empty = pasts.kept.is_empty();
+        pasts.is_watched = !pasts.kept.is_empty();
+        let is_over = !pasts.is_watched;
         drop(pasts);
         // To free them takes time.
         drop(idle);
-        is_empty
+        is_over
     }
 
     /// The views of the last event before one, of those that are kept.

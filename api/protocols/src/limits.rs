@@ -164,7 +164,7 @@ async fn guard(bounds: Arc<Bounds>, request: Request, next: Next) -> Response {
     // Paths without a route and methods that nobody takes are as many as senders want.
     if let Some(route) = route.filter(|_| response.status() != StatusCode::METHOD_NOT_ALLOWED) {
         let metrics = &bounds.gateway.engine.metrics;
-        metrics.answered(method.as_str(), route.as_str(), response.status().as_u16(), begun.elapsed());
+        metrics.answered(method.as_str(), route.as_str(), response.status().as_str(), begun.elapsed());
     }
     response
 }

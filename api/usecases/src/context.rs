@@ -17,7 +17,7 @@ use slapledger_core::keyring::KeyRing;
 use slapledger_core::ledger::{Accepted, Ledger, Submission, SubmitError};
 use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_engine::certifier::Certifier;
-use slapledger_engine::past::{FoundPast, IDLE, PastFault, PastProgress, PastViews};
+use slapledger_engine::past::{FoundPast, LOOK_FOR_IDLE, PastFault, PastProgress, PastViews};
 use slapledger_engine::rating_pool::{RatingPoolFault, RatingShare};
 use slapledger_engine::{Engine, ProjectView, ViewSource};
 use slapledger_kit::code::ProblemCode;
@@ -167,8 +167,12 @@ impl RequestContext {
                 // What is not done tells so itself.
                 tokio::spawn(async move {
                     let _ = engine.rating.run(share, move || work.run(&*store)).await;
-                    while !engine.past.forget_idle() {
-                        tokio::time::sleep(IDLE).await;
+                    let past = engine.past.clone();
+                    drop(engine);
+                    if past.begin_forgetting() {
+                        while !past.forget_idle() {
+                            tokio::time::sleep(LOOK_FOR_IDLE).await;
+                        }
                     }
                 });
                 progress

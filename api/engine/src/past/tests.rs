@@ -156,3 +156,12 @@ fn new_views_stay_until_their_reader_comes_back() {
     assert_eq!(kept, MOST_KEPT);
     engine.shut_down().expect("nothing failed");
 }
+
+#[test]
+fn one_caller_forgets_what_is_idle_until_nothing_is_left() {
+    let cache = PastCache::default();
+    assert!(cache.begin_forgetting());
+    assert!(!cache.begin_forgetting(), "there is one");
+    assert!(cache.forget_idle(), "nothing is kept");
+    assert!(cache.begin_forgetting());
+}
