@@ -32,6 +32,9 @@ const APPEND_SECONDS: &[f64] =
 /// A credential that expires within this time is counted.
 const EXPIRES_SOON_MICROS: i64 = 30 * 24 * 3600 * 1_000_000;
 
+/// How long one look waits for another.
+const LOOK_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The media type of the text.
 pub const METRICS_TYPE: &str = prometheus::TEXT_FORMAT;
 
@@ -84,10 +87,10 @@ impl Metrics {
         self.append_seconds.observe(took.as_secs_f64());
     }
 
-    /// All metrics as text. It looks at views, for as long as others do who read them: not for a thread that must not
-    /// wait.
-    pub fn text(&self, engine: &Engine) -> String {
-        let _looking = self.looking.lock();
+    /// All metrics as text; none, if another look does not end in time. It reads views and so may wait for their locks:
+    /// call it on a thread that may.
+    pub fn text(&self, engine: &Engine) -> Option<String> {
+        let _looking = self.looking.try_lock_for(LOOK_PATIENCE)?;
         let look = Look(Registry::new());
         look.at_program(engine);
         look.at_log(engine);
@@ -97,7 +100,7 @@ impl Metrics {
         families.extend(look.0.gather());
         families.sort_by(|a, b| a.name().cmp(b.name()));
         // It is written to memory.
-        TextEncoder::new().encode_to_string(&families).unwrap_or_default()
+        TextEncoder::new().encode_to_string(&families).ok()
     }
 }
 

@@ -1,8 +1,8 @@
 //! The views as they were at an event, for reads with `as_of`.
 //!
-//! They are derived from the log again: from the nearest earlier ones that are kept, or from the first event on. Whoever
-//! asks for the same event meanwhile waits for the same work. Each takes as much memory as the views that follow the log:
-//! the two used last are kept, until nobody has used them for a while. One that is new stays until its reader comes back.
+//! A thread of the pool derives them from the log: from the nearest earlier views in the cache, or from the first event.
+//! Readers of the same event wait for the same work. Each set takes as much memory as the live views. The cache keeps the two
+//! that were used last, for ten minutes after their last use, and new ones until their reader comes back.
 //!
 //! Invariants: views of the past never change; deriving them reads the log and nothing else, and holds no lock.
 

@@ -1,6 +1,6 @@
 //! Which connections there are, and which of them makes place when there is no room.
 //!
-//! Invariants: a seat is given back once, by the drop of its guard, also when its connection was closed for another's
+//! Invariants: a seat is returned once, by the drop of its guard, also when its connection was closed for another's
 //! sake.
 //! A connection is closed for another only while it waits for a request: beginning a request and being closed
 //! exclude each other.

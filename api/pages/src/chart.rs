@@ -8,7 +8,7 @@ use rust_decimal::prelude::ToPrimitive as _;
 /// The most marks of a chart.
 pub(crate) const MOST_MARKS: usize = 400;
 
-/// A bar: what is said of it, and the values that are stacked in it, from below.
+/// A bar: its label, and the values stacked in it, from below.
 #[derive(Debug, Clone)]
 pub(crate) struct Bar {
     /// What its title says, as plain text.

@@ -123,10 +123,9 @@ fn routes(engine: Arc<Engine>) -> Router {
 /// time.
 async fn metrics(State(engine): State<Arc<Engine>>) -> Result<Response, Problem> {
     let text = tokio::task::spawn_blocking(move || engine.metrics.text(&engine));
-    let text = tokio::time::timeout(METRICS_PATIENCE, text).await;
-    let text =
-        text.map_err(|_| Problem::later(ProblemCode::Overloaded, "the views are not read in time", 15))?;
-    let text = text.map_err(|error| Problem::fault(&error))?;
+    let late = || Problem::later(ProblemCode::Overloaded, "the metrics were not read in time", 15);
+    let text = tokio::time::timeout(METRICS_PATIENCE, text).await.map_err(|_| late())?;
+    let text = text.map_err(|error| Problem::fault(&error))?.ok_or_else(late)?;
     Ok(([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response())
 }
 

@@ -99,7 +99,7 @@ impl InstanceView {
         self.lives() && self.allocation.is_none()
     }
 
-    /// What somebody sees of it: what was asked for, unless it has ended or has no place.
+    /// The state that a reader sees: the requested one, unless the instance has ended or has no partition.
     pub fn condition(&self) -> InstanceCondition {
         if !self.lives() {
             InstanceCondition::Ended

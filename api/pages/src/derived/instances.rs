@@ -20,7 +20,7 @@ pub(crate) fn parts(asked: &PageRequest, _: &Answers) -> Vec<Part> {
     ]
 }
 
-/// What somebody sees of an instance: what was asked for, unless it has ended or has no place.
+/// The state that a reader sees: the requested one, unless the instance has ended or has no partition.
 pub(super) fn state(instance: &Value) -> &str {
     if instance["ended_at"].is_string() {
         "ended"

@@ -23,7 +23,7 @@ pub(crate) fn parts(asked: &PageRequest, _: &Answers) -> Vec<Part> {
     payer.map(|payer| Part::new("payer", format!("/v1/parties/{payer}"))).into_iter().collect()
 }
 
-/// What credit notes give back counts less.
+/// Credit notes lower the sum.
 pub(super) fn signed(document: &Value, member: &str) -> Decimal {
     let sign = if document["sign"].as_i64() == Some(-1) { -Decimal::ONE } else { Decimal::ONE };
     sign * decimal(&document[member])

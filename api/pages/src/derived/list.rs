@@ -77,7 +77,7 @@ pub(crate) const fn column(
 
 /// A list.
 pub(crate) struct ListShown {
-    /// The key of its title, and of what is said below it with `-lede` after it.
+    /// The key of its title; with `-lede` after it, the key of the text below the title.
     pub(crate) title: &'static str,
     pub(crate) columns: &'static [Column],
 }
