@@ -7,9 +7,6 @@ mod charges;
 mod earlier;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZero;
-use std::panic::resume_unwind;
-use std::thread;
 
 use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::id::{InstanceId, InvoiceId, PartyId, PriceBookName, RunId, Sequence};
@@ -20,12 +17,12 @@ use slapledger_core::domain::money::Currency;
 use slapledger_core::domain::pricing::{PriceBook, ZeroInvoices};
 use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_projections::metering::Metering;
-use slapledger_projections::stop::{StopFlag, stoppable};
 
 use self::charges::TakenByHand;
 use crate::document::{self, DocumentHead, Payer, as_charged, line_of};
 use crate::doubt::ImplausibleUsage;
 use crate::history::History;
+use crate::parallel::in_parallel;
 use crate::rating::{
     self, Charged, ChargedInAdvance, DiscountedInvoices, Earlier, Prices, RatedLine, RatingBasis,
     RatingSubject,
@@ -76,7 +73,10 @@ impl Billing {
         let implausible = ImplausibleUsage::new(metering, &self.histories);
         let desk =
             Desk { billing: self, question, prices: &prices, currency, metering, implausible: &implausible };
-        in_parallel(&payers, |payers| desk.drafts(payers, &by_owner))
+        // What each payer owes depends on nobody else.
+        let (drafts, warnings): (Vec<_>, Vec<_>) =
+            in_parallel(&payers, |payers| desk.drafts(payers, &by_owner)).into_iter().unzip();
+        (drafts.into_iter().flatten().collect(), warnings.into_iter().flatten().collect())
     }
 
     /// Which of the payers asked for may have anything to pay.
@@ -226,38 +226,6 @@ impl Billing {
                 && !self.is_void(invoice)
         })
     }
-}
-
-/// Payers for whom it is worth while to start a thread.
-const WORTH_A_THREAD: usize = 256;
-
-/// Does a share of the work on each core. What each payer owes depends on nobody else, and what comes back is in the
-/// order of the payers: however many cores there are, it is the same.
-fn in_parallel<T: Send, W: Send>(
-    payers: &[PartyId],
-    work: impl Fn(&[PartyId]) -> (Vec<T>, Vec<W>) + Sync,
-) -> (Vec<T>, Vec<W>) {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let share = payers.len().div_ceil(cores).max(WORTH_A_THREAD);
-    let Some((first, others)) = payers.split_at_checked(share) else { return work(payers) };
-    thread::scope(|scope| {
-        let work = &work;
-        let flag = StopFlag::of_thread();
-        let others = others.chunks(share).map(|payers| {
-            let flag = flag.clone();
-            scope.spawn(move || stoppable(flag, || work(payers)))
-        });
-        let others: Vec<_> = others.collect();
-        let mut done = work(first);
-        for other in others {
-            // A panic of one is a panic of all, and so is a stop.
-            let shared = other.join().unwrap_or_else(|panic| resume_unwind(panic));
-            let (drafts, warnings) = shared.unwrap_or_else(|stopped| resume_unwind(Box::new(stopped)));
-            done.0.extend(drafts);
-            done.1.extend(warnings);
-        }
-        done
-    })
 }
 
 /// Everything at hand for the drafts of one question.

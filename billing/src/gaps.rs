@@ -19,7 +19,9 @@ use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_core::domain::usage::UsageSuspended;
 use slapledger_projections::Page;
 use slapledger_projections::metering::{HourMarks, Metering, MissingReports, Target};
+use slapledger_projections::stop;
 
+use crate::parallel::in_parallel;
 use crate::rating::{Prices, RatingBasis, RatingSubject};
 use crate::view::{Billing, BillingView, Document};
 use crate::warning::Warning;
@@ -392,7 +394,7 @@ impl Billing {
             for (number, resource) in all.into_iter().enumerate() {
                 let mut marks = HourMarks::new(*time);
                 usage.mark_resource(&target, resource.as_str(), *time, &mut marks);
-                let is_unknown = || marks.unmarked(*time) == [*time] && !charged.contains(&resource);
+                let is_unknown = || marks.is_empty() && !charged.contains(&resource);
                 if expected == Expected::Meanwhile && is_unknown() {
                     continue;
                 }
@@ -451,37 +453,52 @@ impl Billing {
         let tenants = self.tenants(period);
         let counting = metering.counting_computers();
         let computers: BTreeSet<&ComputerId> = tenants.keys().copied().chain(counting).collect();
-        let mut warnings = Vec::new();
-        let (mut told, mut left_out) = (0, 0);
-        for computer in computers {
+        let computers: Vec<&ComputerId> = computers.into_iter().collect();
+        let missing = |computer: &ComputerId| {
             let tenants = tenants.get(computer).map_or(&[][..], Vec::as_slice);
-            let silent = silence(metering, computer, tenants, as_of);
-            let missing = metering.missing_reports(computer, period);
-            let resources = self.silent_resources(metering, tenants, (&silent, as_of), Expected::Meanwhile);
-            if silent.is_empty() && missing.is_empty() && resources.is_empty() {
-                continue;
-            }
-            if told == MOST_TOLD {
-                left_out += 1;
-                continue;
-            }
-            told += 1;
-            if let Some(first) = silent.first() {
-                let micros: i64 = silent.iter().map(|time| time.micros()).sum();
-                let hours = u64::try_from(micros).unwrap_or(0).div_ceil(HOUR);
-                let (computer, times, first) = (computer.clone(), silent.len() as u64, *first);
-                warnings.push(Warning::SilentComputer { computer, hours, times, first });
-            }
-            if let (Some(first), Some(last)) = (missing.first(), missing.last()) {
-                let events = missing.iter().fold(0_u64, |all, hole| all.saturating_add(hole.count));
-                let (computer, after, before) = (computer.clone(), first.after, last.before);
-                warnings.push(Warning::MissingReports { computer, events, after, before });
-            }
-            warnings.extend(of_resources(computer, &resources));
-        }
+            self.missing_of(computer, tenants, (period, as_of), metering)
+        };
+        let found = in_parallel(&computers, |computers| {
+            let mut found =
+                computers.iter().map(|computer| missing(computer)).filter(|found| !found.is_empty());
+            let told: Vec<Vec<Warning>> = found.by_ref().take(MOST_TOLD).collect();
+            (told, found.count() as u64)
+        });
+        let left_out: u64 = found.iter().map(|(_, left_out)| left_out).sum();
+        let mut told = found.into_iter().flat_map(|(told, _)| told);
+        let mut warnings: Vec<Warning> = told.by_ref().take(MOST_TOLD).flatten().collect();
+        let left_out = left_out + told.count() as u64;
         if left_out > 0 {
             warnings.push(Warning::MoreComputers { computers: left_out });
         }
+        warnings
+    }
+
+    /// What a run says of what is missing of a computer.
+    fn missing_of(
+        &self,
+        computer: &ComputerId,
+        tenants: &[(InstanceId, Period)],
+        (period, as_of): (Period, Sequence),
+        metering: &Metering,
+    ) -> Vec<Warning> {
+        stop::check();
+        let mut warnings = Vec::new();
+        let silent = silence(metering, computer, tenants, as_of);
+        let missing = metering.missing_reports(computer, period);
+        let resources = self.silent_resources(metering, tenants, (&silent, as_of), Expected::Meanwhile);
+        if let Some(first) = silent.first() {
+            let micros: i64 = silent.iter().map(|time| time.micros()).sum();
+            let hours = u64::try_from(micros).unwrap_or(0).div_ceil(HOUR);
+            let (computer, times, first) = (computer.clone(), silent.len() as u64, *first);
+            warnings.push(Warning::SilentComputer { computer, hours, times, first });
+        }
+        if let (Some(first), Some(last)) = (missing.first(), missing.last()) {
+            let events = missing.iter().fold(0_u64, |all, hole| all.saturating_add(hole.count));
+            let (computer, after, before) = (computer.clone(), first.after, last.before);
+            warnings.push(Warning::MissingReports { computer, events, after, before });
+        }
+        warnings.extend(of_resources(computer, &resources));
         warnings
     }
 

@@ -25,6 +25,7 @@ mod known_override;
 mod month_so_far;
 mod net;
 mod overrides;
+mod parallel;
 pub mod preview;
 pub mod price_book;
 pub mod proof;

@@ -8,7 +8,7 @@ use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::Period;
 
 use super::adjustment::key;
-use super::prices::{AppliedRate, PricingSpan};
+use super::prices::{AppliedRate, PricingSpan, RatePiece, with_times};
 use super::reduction::{MinimumPart, MonthUntil};
 use super::{Complete, LineDetail, Own, RatedLine, RatingSubject, together};
 use crate::history::History;
@@ -163,14 +163,13 @@ impl<'a> RatingSubject<'a> {
         let ((first, by), (last, _)) = (own.first()?, own.last()?);
         let period = Period::new(first.start, last.stop)?;
         let Model::Minimum { of, .. } = &by.rate.model else { return None };
-        let own_parts = own.iter().flat_map(|(part, by)| self.minimum_parts(*part, *by, histories));
-        let own_parts: Vec<MinimumPart> = own_parts.collect();
+        let whole = self.least(parts, (*by, MonthUntil::Now), lines, histories)?;
+        let own_parts = whole.parts.iter().filter(|part| !self.is_before(part.time));
+        let own_parts: Vec<i128> = own_parts.map(|part| part.quantity.billionths()).collect();
         if own_parts.is_empty() {
             return None;
         }
-        let quantity = own_parts.iter().map(|part| part.quantity.billionths()).sum();
-        let quantity = Quantity::from_billionths(quantity)?;
-        let whole = self.least(parts, (*by, MonthUntil::Now), lines, histories)?;
+        let quantity = Quantity::from_billionths(own_parts.into_iter().sum())?;
         let before = self.least(before, (*by, MonthUntil::Before), lines, histories);
         let book = by.version.book;
         let priced =
@@ -216,7 +215,8 @@ impl<'a> RatingSubject<'a> {
         let ((first, _), (last, _)) = (parts.first()?, parts.last()?);
         let period = Period::new(first.start, last.stop)?;
         let Model::Minimum { of, .. } = &by.rate.model else { return None };
-        let priced = parts.iter().flat_map(|(part, by)| self.minimum_parts(*part, *by, histories));
+        let priced =
+            with_times(parts).flat_map(|(piece, applies)| self.minimum_parts(piece, applies, histories));
         let parts: Vec<MinimumPart> = priced.collect();
         let owed: Exact = parts.iter().map(|part| Exact::product(part.quantity, part.price)).sum();
         let book = by.version.book;
@@ -233,13 +233,19 @@ impl<'a> RatingSubject<'a> {
         Some(LeastOfMonth { period, parts, owed, base, amount, residue })
     }
 
-    /// The times of a part for which a minimum is owed; none, if the customer had no instance in it.
-    fn minimum_parts(&self, part: Period, by: AppliedRate<'_>, histories: &[&History]) -> Vec<MinimumPart> {
+    /// The times of a part for which a minimum is owed; none, if the customer had no instance in the time in which it
+    /// applies.
+    fn minimum_parts(
+        &self,
+        (part, by): RatePiece<'_>,
+        applies: Period,
+        histories: &[&History],
+    ) -> Vec<MinimumPart> {
         let Model::Minimum { price, proration, .. } = by.rate.model else { return Vec::new() };
         let times = match proration {
             Proration::None => {
                 let mut allocations = histories.iter().filter_map(|history| history.allocation.as_ref());
-                let there = allocations.any(|allocation| allocation.within(part).is_some());
+                let there = allocations.any(|allocation| allocation.within(applies).is_some());
                 if there { vec![part] } else { Vec::new() }
             }
             Proration::Allocated => united(histories.iter().flat_map(|history| history.held(part))),

@@ -1,5 +1,8 @@
 //! What one instance is charged: its fees and its usage, each for the time in which one rate was the best for it.
 
+use std::fmt::Write as _;
+use std::rc::Rc;
+
 use slapledger_core::domain::id::InstanceId;
 use slapledger_core::domain::instance::InstanceType;
 use slapledger_core::domain::invoice::{InvoiceLine, LineKind};
@@ -10,9 +13,10 @@ use slapledger_core::domain::tax::Tax;
 use slapledger_core::domain::time::{Period, Timestamp};
 
 use super::prices::{AppliedCharge, AppliedRate, Version};
+use super::times::CustomerTimes;
 use super::{Complete, DimensionSlice, LineDetail, Own, PricingSpan, RatedLine, RatingSubject};
 use crate::history::{AllocationHistory, Attributes, History};
-use crate::proration::{name_of_fee, prorate, unit_of};
+use crate::proration::{name_of_fee, unit_of};
 use crate::tariff::{Priced, for_nothing};
 use crate::warning::Warning;
 
@@ -37,6 +41,8 @@ pub(super) struct RatedInstance<'a> {
     pub(super) allocation: &'a AllocationHistory,
     /// When the first of all instances of the customer was allocated.
     pub(super) first_allocated: Option<Timestamp>,
+    /// What the calendar of the customer says, the same for all instances.
+    pub(super) times: Rc<CustomerTimes<'a>>,
 }
 
 impl<'a> RatedInstance<'a> {
@@ -45,7 +51,7 @@ impl<'a> RatedInstance<'a> {
         if let Some(allocated) = self.allocation.within(self.subject.period) {
             self.warn(allocated, warnings);
         }
-        if let Some(allocated) = self.allocation.within(self.subject.with_month_before()) {
+        if let Some(allocated) = self.allocation.within(self.times.with_month_before) {
             for item in &self.subject.prices.items {
                 for span in spans.iter().filter_map(|span| span.within(allocated)) {
                     self.fees(&span, item, own);
@@ -60,7 +66,7 @@ impl<'a> RatedInstance<'a> {
         let stop = self.subject.period.stop;
         let there =
             self.allocation.since() <= stop && self.allocation.until().is_none_or(|until| stop < until);
-        let month = Period::new(stop, self.subject.calendar.next_month(stop));
+        let month = Period::new(stop, self.times.next_month(stop));
         let (Some(month), Some(instant), true) = (month, Period::new(stop, stop.plus_micros(1)), there)
         else {
             return Vec::new();
@@ -111,11 +117,11 @@ impl<'a> RatedInstance<'a> {
 
     fn fee(&self, stretch: &Stretch<'_>, by: AppliedRate<'_>) -> Option<RatedLine> {
         let Model::Recurring { item, price, every, terms, .. } = &by.rate.model else { return None };
-        let (period, calendar) = (stretch.period, self.subject.calendar);
+        let period = stretch.period;
         let unit = unit_of(*every);
         // Most fees are for the time of their line, in units of the calendar.
         let (quantity, detail) = if *terms == FeeTerms::default() {
-            (prorate(period, *every, calendar)?, LineDetail::None)
+            (self.times.prorated(period, *every)?, LineDetail::None)
         } else {
             let time = self.fee_time(by, period)?;
             (time.quantity()?, LineDetail::Fee(time))
@@ -207,11 +213,17 @@ impl<'a> RatedInstance<'a> {
         stretch: &Stretch<'_>,
         (quantity, unit): (Quantity, &str),
     ) -> String {
-        let types: Vec<&str> = stretch.types.iter().map(|kind| kind.as_str()).collect();
-        let period = self.subject.calendar.shown(stretch.period);
-        let (reference, types) = (&self.history.reference, types.join(" and "));
-        let what = if stretch.trial.is_some() { format!("trial of {what}") } else { what.to_owned() };
+        let period = self.times.shown(stretch.period);
+        let trial = if stretch.trial.is_some() { "trial of " } else { "" };
         let AllocationHistory { computer, partition, .. } = self.allocation;
-        format!("{reference} on {computer} {partition}: {what}, {types}, {period} ({quantity} {unit})")
+        // There is one for each line.
+        let mut text = String::with_capacity(160);
+        let _ = write!(text, "{} on {computer} {partition}: {trial}{what}, ", self.history.reference);
+        for (n, kind) in stretch.types.iter().enumerate() {
+            text.push_str(if n > 0 { " and " } else { "" });
+            text.push_str(kind.as_str());
+        }
+        let _ = write!(text, ", {period} ({quantity} {unit})");
+        text
     }
 }

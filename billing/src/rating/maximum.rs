@@ -11,7 +11,7 @@ use slapledger_core::domain::time::Period;
 
 use super::customer::{counts, name_of_base, united};
 use super::instance::RatedInstance;
-use super::prices::{AppliedCharge, AppliedRate, PricingSpan, Version};
+use super::prices::{AppliedCharge, AppliedRate, PricingSpan, RatePiece, Version, with_times};
 use super::reduction::{LineReduction, MinimumPart, MonthUntil, Reduced, ReductionRule};
 use super::usage::name_of;
 use super::{DimensionSlice, Own, RatedLine, RatingSubject};
@@ -21,14 +21,11 @@ use crate::proration::prorate;
 /// What a maximum per line is of: a fee or a resource, and the group of its usage.
 type CappedThing<'l> = (Reduces, &'l DimensionSlice);
 
-/// A time in which a rate of a maximum applies.
-type RatePiece<'a> = (Period, AppliedRate<'a>);
-
 /// A maximum of a month, before it is known what it comes to.
 struct Maximum<'m, 'a> {
     pieces: &'m [RatePiece<'a>],
-    /// The months of a piece that the maximum is for.
-    months: &'m dyn Fn(Period, Proration) -> Vec<Period>,
+    /// The months of a piece that the maximum is for; the second time is that in which the rate applies.
+    months: &'m dyn Fn(Period, Period, Proration) -> Vec<Period>,
     members: Vec<usize>,
     instance: Option<InstanceId>,
     dimensions: Vec<(Box<str>, Box<str>)>,
@@ -98,9 +95,11 @@ impl<'a> RatingSubject<'a> {
         }
         let things: Vec<_> =
             things.into_iter().map(|((thing, group), members)| (thing, group.to_vec(), members)).collect();
-        let months = |piece: Period, proration: Proration| {
-            let there = rated.allocation.within(piece);
-            let time = if proration == Proration::None { there.map(|_| piece) } else { there };
+        let months = |piece: Period, applies: Period, proration: Proration| {
+            let time = match proration {
+                Proration::None => rated.allocation.within(applies).map(|_| piece),
+                Proration::Allocated => rated.allocation.within(piece),
+            };
             time.into_iter().collect()
         };
         for (reduces, dimensions, members) in things {
@@ -137,10 +136,12 @@ impl<'a> RatingSubject<'a> {
         let Model::Maximum { of, .. } = &by.rate.model else { return };
         let members = self.members(0..own.lines.len(), (parts, of, true), &own.lines);
         let allocations = || histories.iter().filter_map(|history| history.allocation.as_ref());
-        let months = |part: Period, proration: Proration| {
-            let there = allocations().filter_map(|allocation| allocation.within(part));
-            let there = united(there);
-            if proration == Proration::None && !there.is_empty() { vec![part] } else { there }
+        let months = |part: Period, applies: Period, proration: Proration| match proration {
+            Proration::None => {
+                let there = allocations().any(|allocation| allocation.within(applies).is_some());
+                if there { vec![part] } else { Vec::new() }
+            }
+            Proration::Allocated => united(allocations().filter_map(|allocation| allocation.within(part))),
         };
         let stop = parts.last().map_or(self.period.stop, |(part, _)| part.stop);
         let events = histories.iter().filter(|history| {
@@ -228,11 +229,13 @@ impl<'a> RatingSubject<'a> {
         (by, until): (AppliedRate<'a>, MonthUntil),
         lines: &[RatedLine],
     ) -> (Reduced, Vec<MinimumPart>) {
-        let pieces = maximum.pieces.iter();
+        let pieces = maximum.pieces.iter().copied();
         let pieces = pieces.filter(|(piece, _)| until == MonthUntil::Now || self.is_before(*piece));
-        let parts: Vec<MinimumPart> = pieces
-            .filter_map(|(piece, by)| match by.rate.model {
-                Model::Maximum { price, proration, .. } => Some(((maximum.months)(*piece, proration), price)),
+        let parts: Vec<MinimumPart> = with_times(&pieces.collect::<Vec<_>>())
+            .filter_map(|((piece, by), applies)| match by.rate.model {
+                Model::Maximum { price, proration, .. } => {
+                    Some(((maximum.months)(piece, applies, proration), price))
+                }
                 _ => None,
             })
             .flat_map(|(times, price)| times.into_iter().map(move |time| (time, price)))

@@ -19,9 +19,11 @@ mod prices;
 mod rate_number;
 mod reduction;
 mod taxed;
+mod times;
 mod usage;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::id::{InstanceId, PartyId, Sequence};
@@ -53,6 +55,7 @@ use prices::PricingSpan;
 pub(crate) use prices::{AppliedRate, Prices};
 pub(crate) use reduction::{MinimumPart, ReductionDetail, ReductionRule, TakenOff};
 pub(crate) use taxed::sold_in;
+use times::CustomerTimes;
 pub(crate) use usage::{MeteredShare, Pooled, method};
 
 /// Dimensions of usage and their values.
@@ -191,9 +194,11 @@ impl<'a> RatingSubject<'a> {
     ) -> impl Iterator<Item = RatedInstance<'a>> {
         let allocations = instances.iter().filter_map(|(_, history)| history.allocation.as_ref());
         let first_allocated = allocations.map(AllocationHistory::since).min();
+        let times = Rc::new(CustomerTimes::new(self.calendar, self.with_month_before()));
         let allocated = instances.iter().filter_map(|(id, history)| {
             let allocation = history.allocation.as_ref()?;
-            Some(RatedInstance { subject: self, id: *id, history, allocation, first_allocated })
+            let times = Rc::clone(&times);
+            Some(RatedInstance { subject: self, id: *id, history, allocation, first_allocated, times })
         });
         allocated.collect::<Vec<_>>().into_iter()
     }

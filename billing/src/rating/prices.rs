@@ -98,6 +98,24 @@ pub(crate) struct AppliedRate<'a> {
     pub(crate) price_override: Option<OverrideId>,
 }
 
+/// A time of a month, and a rate that applies in it.
+pub(super) type RatePiece<'a> = (Period, AppliedRate<'a>);
+
+/// Each piece with the uninterrupted time in which the same is charged: pieces are cut where the period begins, and where
+/// other prices change.
+pub(super) fn with_times<'p, 'a>(
+    pieces: &'p [RatePiece<'a>],
+) -> impl Iterator<Item = (RatePiece<'a>, Period)> + use<'p, 'a> {
+    let goes_on = |(before, by): &RatePiece<'_>, (after, then): &RatePiece<'_>| {
+        before.stop == after.start && by.charges_as(*then)
+    };
+    pieces.chunk_by(goes_on).flat_map(|chunk| {
+        let applies = chunk[0].0;
+        let stop = chunk.last().map_or(applies.stop, |(last, _)| last.stop);
+        chunk.iter().map(move |piece| (*piece, Period { start: applies.start, stop }))
+    })
+}
+
 impl<'a> Prices<'a> {
     /// The prices of everybody who has none of their own.
     pub(crate) fn new(name: &'a PriceBookName, versions: &'a [PriceBook]) -> Self {

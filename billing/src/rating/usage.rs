@@ -90,7 +90,7 @@ impl<'a> RatedInstance<'a> {
     /// reported usage that stops shortly after the end, which was attributed before the end was known: it counts.
     fn time_of_use(&self, usage: &AsOf<'_>, target: &Target, resource: &ResourceId) -> Option<Period> {
         let since = Period::new(self.allocation.since(), Timestamp::MAX)?
-            .intersection(self.subject.with_month_before())?;
+            .intersection(self.times.with_month_before)?;
         let Some(until) = self.allocation.until() else { return Some(since) };
         let after = Period::new(until, Timestamp::MAX).and_then(|after| after.intersection(since));
         let late = after.is_some_and(|after| usage.totals(target, resource.as_str(), after).count > 0);
@@ -121,7 +121,7 @@ impl<'a> RatedInstance<'a> {
         if !span.continues || stop < self.subject.period.stop {
             return 0;
         }
-        let month = self.subject.calendar.next_month(stop.plus_micros(-1));
+        let month = self.times.next_month(stop.plus_micros(-1));
         let until = self.allocation.until().map_or(month, |until| until.min(month));
         Period::new(stop, until).map_or(0, Period::micros)
     }

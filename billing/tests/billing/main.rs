@@ -22,6 +22,7 @@ mod remainder;
 mod remainders;
 mod seats;
 mod taxes;
+mod thresholds;
 mod trials;
 mod usage;
 mod versions;

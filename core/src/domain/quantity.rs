@@ -68,7 +68,8 @@ impl Quantity {
 
     /// As a decimal without trailing zeros.
     pub fn to_decimal(self) -> Decimal {
-        Decimal::from_i128_with_scale(self.0, SCALE).normalize()
+        let (mantissa, scale) = shortest(self.0);
+        Decimal::from_i128_with_scale(mantissa, scale.into())
     }
 
     /// The share of this quantity that falls into each part of a period, by time. The parts must follow each
@@ -256,6 +257,15 @@ mod tests {
         fn the_usual_form_is_read_as_any_other(text in "-?[0-9]{0,11}(\\.[0-9]{0,11})?") {
             let expected = parse_decimal(&text).and_then(Quantity::from_decimal);
             prop_assert_eq!(text.parse::<Quantity>(), expected);
+        }
+
+        #[test]
+        fn a_decimal_has_no_trailing_zeros(mantissa in -(10_i128.pow(12))..10_i128.pow(12), zeros in 0_u32..12) {
+            let quantity = Quantity::from_billionths(mantissa * 10_i128.pow(zeros));
+            let quantity = quantity.expect("at most 24 digits");
+            let expected = Decimal::from_i128_with_scale(quantity.0, SCALE).normalize();
+            prop_assert_eq!(quantity.to_decimal().serialize(), expected.serialize());
+            prop_assert_eq!(quantity.to_string(), expected.to_string());
         }
 
         #[test]

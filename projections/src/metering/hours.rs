@@ -42,8 +42,24 @@ impl HourMarks {
         (hour(start), hour(stop - 1) + 1)
     }
 
-    fn is_marked(&self, hour: usize) -> bool {
-        self.words[hour / 64] & (1 << (hour % 64)) != 0
+    /// The first hour from one on, before another, that is marked, or that is not.
+    fn find(&self, from: usize, to: usize, marked: bool) -> Option<usize> {
+        let mut low = from % 64;
+        for (number, word) in self.words.iter().enumerate().skip(from / 64) {
+            let wanted = if marked { *word } else { !*word };
+            let wanted = wanted & (u64::MAX << low);
+            if wanted != 0 {
+                let found = number * 64 + wanted.trailing_zeros() as usize;
+                return (found < to).then_some(found);
+            }
+            low = 0;
+        }
+        None
+    }
+
+    /// Whether no hour is marked.
+    pub fn is_empty(&self) -> bool {
+        self.words.iter().all(|word| *word == 0)
     }
 
     /// The times within a period, and within that of the marks, whose hours are not marked: adjacent hours together, cut
@@ -57,9 +73,9 @@ impl HourMarks {
         };
         let mut silent: Vec<Period> = Vec::new();
         let mut next = from;
-        // Nearly all hours are marked, or none: times are made of runs of hours, not of each.
-        while let Some(begin) = (next..to).find(|hour| !self.is_marked(*hour)) {
-            next = (begin..to).find(|hour| self.is_marked(*hour)).unwrap_or(to);
+        // Nearly all hours are marked, or none: times are made of runs of hours, found in words of 64.
+        while let Some(begin) = self.find(next, to, false) {
+            next = self.find(begin, to, true).unwrap_or(to);
             silent.extend(Period::new(edge(begin).max(within.start), edge(next).min(within.stop)));
         }
         silent
@@ -148,8 +164,10 @@ mod tests {
         let always = Period::new(Timestamp::MIN, Timestamp::MAX).expect("a period");
         let mut marks = HourMarks::new(always);
         assert_eq!(marks.unmarked(always), [always]);
+        assert!(marks.is_empty());
         marks.mark(Timestamp::MIN.micros(), Timestamp::MAX.micros());
         assert_eq!(marks.unmarked(always), []);
+        assert!(!marks.is_empty());
     }
 
     proptest! {
