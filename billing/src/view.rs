@@ -72,7 +72,7 @@ pub(crate) struct Drafted {
 }
 
 impl View for BillingView {
-    const FORMAT: u32 = 33;
+    const FORMAT: u32 = 34;
 
     fn apply(&mut self, event: &Recorded) {
         self.billing.before_metering(event, &self.metering);
