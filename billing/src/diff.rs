@@ -181,7 +181,7 @@ impl Billing {
         let late = self.late.keys().chain(self.settled.keys()).filter_map(about);
         let published = self.books.versions(opened.price_book.as_str()).len();
         let newer = u32::try_from(published).unwrap_or(u32::MAX) > opened.versions;
-        let all = self.histories.by_owner().into_keys().filter(|payer| {
+        let all = self.histories.owners().filter(|payer| {
             let calendar = self.calendar_of(*payer);
             newer || calendar.is_some_and(|calendar| opened.at < opened.period.stop.within(calendar))
         });

@@ -6,7 +6,7 @@
 mod charges;
 mod earlier;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::id::{InstanceId, InvoiceId, PartyId, PriceBookName, RunId, Sequence};
@@ -68,23 +68,20 @@ impl Billing {
             return (Vec::new(), Vec::new());
         };
         let prices = Prices::new(question.price_book, question.versions);
-        let by_owner = self.histories.by_owner();
-        let payers: Vec<PartyId> = self.payers_of(&question, currency, &by_owner).into_iter().collect();
+        let payers: Vec<PartyId> = self.payers_of(&question, currency).into_iter().collect();
         let implausible = ImplausibleUsage::new(metering, &self.histories);
         let desk =
             Desk { billing: self, question, prices: &prices, currency, metering, implausible: &implausible };
         // What each payer owes depends on nobody else.
         let (drafts, warnings): (Vec<_>, Vec<_>) =
-            in_parallel(&payers, |payers| desk.drafts(payers, &by_owner)).into_iter().unzip();
+            in_parallel(&payers, |payers| desk.drafts(payers)).into_iter().unzip();
         (drafts.into_iter().flatten().collect(), warnings.into_iter().flatten().collect())
     }
 
     /// Which of the payers asked for may have anything to pay.
     pub(crate) fn payers_asked(&self, question: &Question<'_>) -> BTreeSet<PartyId> {
         let currency = question.versions.first().map(|book| book.currency);
-        currency
-            .map(|currency| self.payers_of(question, currency, &self.histories.by_owner()))
-            .unwrap_or_default()
+        currency.map(|currency| self.payers_of(question, currency)).unwrap_or_default()
     }
 
     /// The draft of one payer, and what it does not charge.
@@ -107,12 +104,7 @@ impl Billing {
     }
 
     /// Who may have anything to pay.
-    fn payers_of(
-        &self,
-        question: &Question<'_>,
-        currency: Currency,
-        by_owner: &BTreeMap<PartyId, PayerInstances<'_>>,
-    ) -> BTreeSet<PartyId> {
+    fn payers_of(&self, question: &Question<'_>, currency: Currency) -> BTreeSet<PartyId> {
         let charges = self.open_charges.values().flatten().filter_map(|charge| self.charges.get(charge));
         let charges = charges.map(|charge| &charge.recorded);
         let charges =
@@ -123,7 +115,7 @@ impl Billing {
         let always = always.chain(self.always_owed_by(question.price_book));
         let others = charges.map(|charge| charge.customer).chain(late).chain(voided).chain(always);
         let named = |payer: &PartyId| question.payers.is_empty() || question.payers.contains(payer);
-        by_owner.keys().copied().chain(others).filter(named).collect()
+        self.histories.owners().chain(others).filter(named).collect()
     }
 
     /// Whether what comes late for somebody without a document of a run is for another such run, which is about all of
@@ -274,16 +266,11 @@ impl<'a> Desk<'a> {
     }
 
     /// The drafts of some payers, in their order.
-    fn drafts(
-        &self,
-        payers: &[PartyId],
-        by_owner: &BTreeMap<PartyId, PayerInstances<'a>>,
-    ) -> (Vec<Invoice>, Vec<Warning>) {
-        let none = PayerInstances::new();
+    fn drafts(&self, payers: &[PartyId]) -> (Vec<Invoice>, Vec<Warning>) {
         let (mut drafts, mut warnings) = (Vec::new(), Vec::new());
         for payer in payers {
-            let instances = by_owner.get(payer).unwrap_or(&none);
-            drafts.extend(self.draft(*payer, instances, &mut warnings));
+            let instances = self.billing.histories.of(*payer);
+            drafts.extend(self.draft(*payer, &instances, &mut warnings));
         }
         (drafts, warnings)
     }

@@ -7,7 +7,7 @@
 //! reported, and of those that a price book charges it for. A computer that was silent for more than a day when the
 //! period ends is dead. Whether any of that is wrong is for the provider to say.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 use slapledger_core::domain::id::{ComputerId, InstanceId, PriceBookName, ResourceId, Sequence};
@@ -324,7 +324,7 @@ impl BillingView {
                 discounted: None,
                 redeemed: None,
             };
-            let own = subject.rate(&[(instance, history)], &mut Vec::new());
+            let own = subject.fees_alone(&[(instance, history)]);
             let fees = own.lines.iter().filter(|rated| {
                 // A fee of the customer is not of the instance.
                 rated.line.kind == LineKind::Recurring && rated.is_of(instance)
@@ -437,14 +437,15 @@ impl Billing {
 
     /// Who was allocated in a period, by computer.
     fn tenants(&self, period: Period) -> BTreeMap<&ComputerId, Tenants> {
-        let mut tenants: BTreeMap<&ComputerId, Tenants> = BTreeMap::new();
+        // There are many more instances than computers: these are put in order at the end.
+        let mut tenants: HashMap<&ComputerId, Tenants> = HashMap::new();
         for (id, history) in self.histories.all() {
             let Some(allocation) = &history.allocation else { continue };
             if let Some(time) = allocation.within(period) {
                 tenants.entry(&allocation.computer).or_default().push((id, time));
             }
         }
-        tenants
+        tenants.into_iter().collect()
     }
 
     /// What a run says of what is missing in its period: one warning for the silence, one for the missing reports and one

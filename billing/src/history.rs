@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 use slapledger_core::domain::event::EventOfInstance;
 use slapledger_core::domain::id::{
@@ -42,10 +45,31 @@ impl StatesPriced {
 }
 
 /// All instances that ever were.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Histories {
     by_id: BTreeMap<InstanceId, CopyOnWrite<History>>,
+    /// Those of each owner, ascending; derived from the other.
+    of_owner: BTreeMap<PartyId, CopyOnWrite<Vec<InstanceId>>>,
 }
+
+impl Encode for Histories {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.by_id.encode(encoder)
+    }
+}
+
+impl<Context> Decode<Context> for Histories {
+    fn decode<D: Decoder<Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let by_id: BTreeMap<InstanceId, CopyOnWrite<History>> = Decode::decode(decoder)?;
+        let mut of_owner: BTreeMap<PartyId, CopyOnWrite<Vec<InstanceId>>> = BTreeMap::new();
+        for (id, history) in &by_id {
+            of_owner.entry(history.owner).or_default().push(*id);
+        }
+        Ok(Self { by_id, of_owner })
+    }
+}
+
+bincode::impl_borrow_decode!(Histories);
 
 /// The past of one instance.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -90,18 +114,15 @@ impl Histories {
         self.by_id.iter().map(|(id, history)| (*id, &**history))
     }
 
-    /// All instances of everybody who has any.
-    pub(crate) fn by_owner(&self) -> BTreeMap<PartyId, Vec<(InstanceId, &History)>> {
-        let mut by_owner: BTreeMap<PartyId, Vec<_>> = BTreeMap::new();
-        for (id, history) in self.all() {
-            by_owner.entry(history.owner).or_default().push((id, history));
-        }
-        by_owner
+    /// Everybody who has, or had, any.
+    pub(crate) fn owners(&self) -> impl Iterator<Item = PartyId> {
+        self.of_owner.keys().copied()
     }
 
     /// All instances of one.
     pub(crate) fn of(&self, owner: PartyId) -> Vec<(InstanceId, &History)> {
-        self.all().filter(|(_, history)| history.owner == owner).collect()
+        let ids = self.of_owner.get(&owner).into_iter().flat_map(|ids| ids.iter());
+        ids.filter_map(|id| Some((*id, self.get(*id)?))).collect()
     }
 
     pub(crate) fn apply(&mut self, event: EventOfInstance<'_>, sequence: Sequence) {
@@ -129,7 +150,12 @@ impl Histories {
         };
         let (owner, root, reference) = (event.owner, event.root, event.reference.clone());
         let history = History { owner, root, reference, attributes: vec![attributes], allocation: None };
-        self.by_id.insert(event.instance, history.into());
+        if self.by_id.insert(event.instance, history.into()).is_none() {
+            let ids = self.of_owner.entry(owner).or_default();
+            // Numbers rise, but for those of a log that somebody forged.
+            let at = ids.partition_point(|known| *known < event.instance);
+            ids.insert(at, event.instance);
+        }
     }
 
     fn changed(&mut self, event: &InstanceChanged, by: Sequence) {

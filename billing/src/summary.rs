@@ -67,19 +67,37 @@ struct CustomerSums {
 }
 
 #[derive(Default)]
-struct CurrencySums {
+struct CurrencySums<'a> {
     due: i128,
     documents: (u64, u64),
     before: u64,
     customers: BTreeMap<PartyId, CustomerSums>,
-    parts: BTreeMap<LinePurpose, i128>,
+    parts: BTreeMap<PurposeOf<'a>, i128>,
 }
 
-impl LinePurpose {
-    fn of(line: &InvoiceLine) -> Self {
+/// A [`LinePurpose`] in the words of a line: there are many lines, and few purposes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum PurposeOf<'a> {
+    Fee(&'a str),
+    Usage(&'a ResourceId),
+    Other(&'static str),
+}
+
+impl From<PurposeOf<'_>> for LinePurpose {
+    fn from(purpose: PurposeOf<'_>) -> Self {
+        match purpose {
+            PurposeOf::Fee(unit) => Self::Fee(unit.into()),
+            PurposeOf::Usage(resource) => Self::Usage(resource.clone()),
+            PurposeOf::Other(kind) => Self::Other(kind),
+        }
+    }
+}
+
+impl<'a> PurposeOf<'a> {
+    fn line(line: &'a InvoiceLine) -> Self {
         match &line.kind {
-            LineKind::Recurring => Self::Fee(line.unit.clone()),
-            LineKind::Usage { resource } => Self::Usage(resource.clone()),
+            LineKind::Recurring => Self::Fee(&line.unit),
+            LineKind::Usage { resource } => Self::Usage(resource),
             LineKind::Advance => Self::Other("advance"),
             LineKind::Percentage => Self::Other("percentage"),
             LineKind::Minimum => Self::Other("minimum"),
@@ -98,7 +116,7 @@ impl Billing {
         (now, before): (RunPeriod, RunPeriod),
         shown: impl Fn(&Document) -> bool,
     ) -> Vec<PeriodSummary> {
-        let mut all: BTreeMap<Currency, CurrencySums> = BTreeMap::new();
+        let mut all: BTreeMap<Currency, CurrencySums<'_>> = BTreeMap::new();
         for (side, period) in [now, before].into_iter().enumerate() {
             for document in self.documents_in(period, None).filter(|document| shown(document)) {
                 stop::check();
@@ -118,7 +136,7 @@ impl Billing {
                 sums.documents = (sums.documents.0 + 1, sums.documents.1 + u64::from(is_draft));
                 sums.due += self.balance(document).map_or(0, |(balance, _)| balance.due.minor());
                 for line in &invoice.lines {
-                    *sums.parts.entry(LinePurpose::of(line)).or_default() +=
+                    *sums.parts.entry(PurposeOf::line(line)).or_default() +=
                         as_charged(invoice.document, line.amount).minor();
                 }
             }
@@ -127,7 +145,7 @@ impl Billing {
     }
 }
 
-impl CurrencySums {
+impl CurrencySums<'_> {
     fn summary(self, currency: Currency) -> PeriodSummary {
         let amount = |minor| Amount::from_minor(minor, currency);
         let sum = |side: usize| self.customers.values().map(|customer| customer.sides[side]).sum();
@@ -139,7 +157,7 @@ impl CurrencySums {
         let mut customers: Vec<CustomerSummary> = customers.collect();
         customers.sort_by_key(|customer| std::cmp::Reverse(customer.now.minor() - customer.before.minor()));
         let mut parts: Vec<(LinePurpose, Amount)> =
-            self.parts.into_iter().map(|(purpose, minor)| (purpose, amount(minor))).collect();
+            self.parts.into_iter().map(|(purpose, minor)| (purpose.into(), amount(minor))).collect();
         parts.sort_by_key(|(_, amount)| std::cmp::Reverse(amount.minor()));
         PeriodSummary {
             currency,

@@ -51,7 +51,7 @@ impl Billing {
 
     /// The customers who have, or had, instances.
     pub fn customers(&self) -> BTreeSet<PartyId> {
-        self.histories.all().map(|(_, history)| history.owner).collect()
+        self.histories.owners().collect()
     }
 
     /// Whether a customer is to get a document already: an open run has a draft that can become final, or was opened at

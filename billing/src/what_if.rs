@@ -5,7 +5,7 @@
 //! advance are counted for the time they are for. What was invoiced, settled, adjusted or charged by hand is not looked
 //! at, and there is no tax. Nothing is recorded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use slapledger_core::domain::id::{PartyId, PriceBookName, ResourceId, Sequence};
@@ -128,13 +128,13 @@ impl BillingView {
             return None;
         }
         let from_ever = [PriceBook { valid_from: Timestamp::MIN, ..asked.book.clone() }];
-        let mut by_owner = self.billing.histories.by_owner();
+        let owners = self.billing.histories.owners();
         let always = published.iter().chain([asked.book]).flat_map(PriceBook::always_owed_by);
-        for payer in always.chain(self.billing.always_owed_by(asked.against)) {
-            by_owner.entry(payer).or_default();
-        }
-        let payers = by_owner.iter().filter(|(payer, _)| after.is_none_or(|after| **payer > after));
-        let compared = payers.filter_map(|(payer, instances)| {
+        let payers: BTreeSet<PartyId> =
+            owners.chain(always).chain(self.billing.always_owed_by(asked.against)).collect();
+        let payers = payers.iter().filter(|payer| after.is_none_or(|after| **payer > after));
+        let compared = payers.filter_map(|payer| {
+            let instances = &self.billing.histories.of(*payer);
             let calendar = self.billing.calendar_of(*payer)?;
             // The next version keeps the prices that customers have of their own.
             let overrides = self.billing.overrides_for(asked.against, *payer, asked.as_of);

@@ -880,5 +880,5 @@ finding-missing-unseen = { $count ->
  }
 
 ## Cut lists
-drafts-cut = The first 100 customers with a draft are in these sums.
+drafts-cut = The first 20 customers with a draft are in these sums.
 balance-left = { $count } more accounts are in the sums.

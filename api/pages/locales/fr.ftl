@@ -880,5 +880,5 @@ finding-missing-unseen = { $count ->
  }
 
 ## Listes coupées
-drafts-cut = Les 100 premiers clients avec un brouillon sont dans ces sommes.
+drafts-cut = Les 20 premiers clients avec un brouillon sont dans ces sommes.
 balance-left = { $count } autres comptes sont dans les sommes.

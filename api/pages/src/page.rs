@@ -40,8 +40,10 @@ pub struct WebPage {
 
 /// How many rows a list shows.
 const ROWS: u32 = 50;
+/// How many documents a list shows: each comes with its lines.
+const DOCUMENT_ROWS: u32 = 25;
 /// How many events a page of the log shows: an event may be as long as a document.
-const LOG_ROWS: u32 = 25;
+const LOG_ROWS: u32 = 20;
 
 fn no_parts(_: &PageRequest, _: &Answers) -> Vec<Part> {
     Vec::new()
@@ -146,7 +148,7 @@ pub static PAGES: &[WebPage] = &[
     WebPage {
         own: &["month"],
         sent: derived::invoices::sent,
-        limit: Some(ROWS),
+        limit: Some(DOCUMENT_ROWS),
         parts: derived::invoices::parts,
         live: DOCUMENT_EVENTS,
         derive: derived::invoices::derive,
@@ -160,7 +162,7 @@ pub static PAGES: &[WebPage] = &[
         ..page("/ui/home", "home.html", "home")
     },
     WebPage {
-        own: &["reason", "computer", "open", "cursor", "month", "outcome", "before"],
+        own: &["reason", "computer", "open", "cursor", "month", "outcome", "before", "gap"],
         parts: derived::usage::parts,
         live: USAGE_EVENTS,
         derive: derived::usage::derive,

@@ -51,14 +51,18 @@ impl<'a> RatedInstance<'a> {
         if let Some(allocated) = self.allocation.within(self.subject.period) {
             self.warn(allocated, warnings);
         }
-        if let Some(allocated) = self.allocation.within(self.times.with_month_before) {
-            for item in &self.subject.prices.items {
-                for span in spans.iter().filter_map(|span| span.within(allocated)) {
-                    self.fees(&span, item, own);
-                }
+        self.all_fees(spans, own);
+        self.all_usage(spans, own, warnings);
+    }
+
+    /// Its fees by item, each in order of time.
+    pub(super) fn all_fees(&self, spans: &[PricingSpan], own: &mut Own<'a>) {
+        let Some(allocated) = self.allocation.within(self.times.with_month_before) else { return };
+        for item in &self.subject.prices.items {
+            for span in spans.iter().filter_map(|span| span.within(allocated)) {
+                self.fees(&span, item, own);
             }
         }
-        self.all_usage(spans, own, warnings);
     }
 
     /// What it is charged for the time to come, if it is there when the period ends.

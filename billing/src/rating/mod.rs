@@ -170,6 +170,18 @@ impl<'a> RatingSubject<'a> {
         own
     }
 
+    /// The fees of instances, alone and together: without usage and what is taken off.
+    pub(crate) fn fees_alone(&'a self, instances: &[(InstanceId, &'a History)]) -> Own<'a> {
+        let mut own = Own::default();
+        let spans = self.prices.spans(self);
+        for instance in self.allocated(instances) {
+            instance.all_fees(&spans, &mut own);
+        }
+        self.pooled_fees(&spans, &mut own);
+        own.since(self.period.start);
+        own
+    }
+
     /// The period, and what is before it in its first month: allowances, tiers, packages and minimums that were begun there
     /// continue.
     pub(super) fn with_month_before(&self) -> Period {

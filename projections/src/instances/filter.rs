@@ -79,8 +79,11 @@ fn has(root: &InstanceView, sought: &str) -> bool {
 /// Whether a text has another in it, whatever their case.
 fn contains(text: &str, sought: &str) -> bool {
     if text.is_ascii() && sought.is_ascii() {
-        let mut windows = text.as_bytes().windows(sought.len().max(1));
-        return sought.is_empty() || windows.any(|window| window.eq_ignore_ascii_case(sought.as_bytes()));
+        let Some(first) = sought.bytes().next() else { return true };
+        // Nearly all places differ in their first letter.
+        return text.as_bytes().windows(sought.len()).any(|window| {
+            window[0].eq_ignore_ascii_case(&first) && window.eq_ignore_ascii_case(sought.as_bytes())
+        });
     }
     text.to_lowercase().contains(&sought.to_lowercase())
 }

@@ -15,6 +15,8 @@ use crate::chart;
 
 /// The most computers that the answer lists with their missing usage.
 const MOST_NAMED: usize = 8;
+/// The most customers of a month without documents that are rated for a look at it.
+const MOST_DRAFTS: u32 = 20;
 /// The most instances and documents of a customer that are shown.
 const MOST_OWN: u32 = 10;
 
@@ -36,10 +38,10 @@ pub(crate) fn parts(asked: &PageRequest, answers: &Answers) -> Vec<Part> {
         items(&summary["books"]).iter().any(|book| book[member].as_u64().is_some_and(|count| count > 0))
     };
     if !has("documents_before") {
-        parts.push(Part::new("unbilled", format!("/v1/invoice-drafts?period={earlier}&limit=100")));
+        parts.push(Part::new("unbilled", format!("/v1/invoice-drafts?period={earlier}&limit={MOST_DRAFTS}")));
     }
     if !has("documents") {
-        parts.push(Part::new("drafts", format!("/v1/invoice-drafts?period={period}&limit=100")));
+        parts.push(Part::new("drafts", format!("/v1/invoice-drafts?period={period}&limit={MOST_DRAFTS}")));
     }
     // A reader who sees no runs sees what is their own.
     if answers.get("runs").is_some_and(Value::is_null)

@@ -11,6 +11,8 @@ use crate::format;
 
 /// The rows that are shown.
 const ROWS: usize = 50;
+/// How many gaps of a month it shows at a time: of a computer that fell silent it is worked out what is still charged.
+const MOST_GAPS: &str = "25";
 
 /// The event that is unfolded: the one that is asked for, or the first.
 fn open<'a>(asked: &PageRequest, answers: &'a Answers) -> Option<&'a Value> {
@@ -84,7 +86,12 @@ pub(crate) fn parts(asked: &PageRequest, answers: &Answers) -> Vec<Part> {
         Part::new("computers", format!("/v1/usage-suspense-counts?{}", filtered(asked, &[reason], None))),
     ];
     if let Some(month) = CalendarMonth::asked(asked) {
-        parts.push(Part::new("gaps", format!("/v1/usage-gaps?period={}&limit=100", month.period())));
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("period", &month.period()).append_pair("limit", MOST_GAPS);
+        if let Some(cursor) = asked.parameter("gap") {
+            query.append_pair("cursor", cursor);
+        }
+        parts.push(Part::new("gaps", format!("/v1/usage-gaps?{}", query.finish())));
     }
     parts.push(Part::new("receipts", receipts(asked)));
     let Some(usage) = open(asked, answers) else { return parts };
@@ -154,6 +161,7 @@ pub(crate) fn derive(view: &DerivedFrom<'_>) -> Value {
         "open": opened.map(|usage| usage["sequence"].clone()),
         "steps": steps,
         "again": again,
+        "gaps_next": answers.get("gaps").map(|gaps| &gaps["next"]),
         "gaps": gaps.iter().filter(|gap| text(gap, "type") != "suspended").collect::<Vec<_>>(),
         "month": CalendarMonth::asked(asked).map(CalendarMonth::key),
         "reason": asked.parameter("reason"),
