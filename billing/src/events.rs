@@ -15,7 +15,9 @@ pub(crate) fn event_set(sequences: &[Sequence]) -> EventSet {
         *OF_NONE
     } else {
         let mut hasher = Sha256::new();
-        sequences.iter().for_each(|sequence| hasher.update(sequence.0.to_be_bytes()));
+        for sequence in sequences {
+            hasher.update(sequence.0.to_be_bytes());
+        }
         hasher.finalize().into()
     };
     EventSet {

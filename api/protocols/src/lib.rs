@@ -12,6 +12,7 @@ mod matrix;
 pub mod multimaster;
 pub mod operations;
 mod pages;
+mod request_id;
 pub mod rest;
 pub mod router;
 mod rpc;

@@ -12,7 +12,7 @@ use slapledger_kit::layer::FunctionLayer;
 use super::access::{self, Gateway};
 use super::limits::{self, Bounds};
 use super::rest::routes::{self as rest, RestRoutes};
-use super::{browser, hateoas, pages, rpc, slap};
+use super::{browser, hateoas, pages, request_id, rpc, slap};
 
 /// All routes.
 pub fn router(gateway: Arc<Gateway>) -> Router {
@@ -35,7 +35,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
     let authenticated = FunctionLayer::new(Arc::clone(&gateway), access::authenticate);
     let guard = FunctionLayer::new(Arc::clone(&gateway), browser::guard);
     let routes = routes.layer(authenticated).layer(guard).with_state(Arc::clone(&gateway));
-    pages::around(routes, gateway, &known)
+    pages::around(routes, gateway, &known).layer(FunctionLayer::new((), request_id::named))
 }
 
 /// All routes there are, each with its rule. Of those whose form others have described the method is not said.
