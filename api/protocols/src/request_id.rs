@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
+use slapledger_engine::identity::random_bytes;
 use slapledger_kit::layer::Next;
 use tracing::Instrument as _;
-use uuid::Uuid;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id that is taken from a client.
@@ -34,7 +34,8 @@ fn is_usable(id: &HeaderValue) -> bool {
 
 /// Ids follow each other, so that lines can be put in order; where they begin is random.
 fn new() -> HeaderValue {
-    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(Uuid::new_v4().as_u64_pair().0));
+    static NEXT: LazyLock<AtomicU64> =
+        LazyLock::new(|| AtomicU64::new(u64::from_be_bytes(random_bytes::<8>())));
     let id = format!("{:016x}", NEXT.fetch_add(1, Ordering::Relaxed));
     HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"))
 }
