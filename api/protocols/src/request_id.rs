@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
-use slapledger_engine::identity::random_bytes;
+use slapledger_engine::random_bytes;
 use slapledger_kit::layer::Next;
 use tracing::Instrument as _;
 
