@@ -252,6 +252,15 @@ def lies(binary, checks, program):
     changed = forged.proof(name, sequences)
     must_say("an event is another than in the log", {**changed, "checkpoint": proofs[name]["checkpoint"]}, "not those of the log")
     must_say("another quantity", changed, "line 2: quantity is 1003, the events give")
+    explained = json.loads(json.dumps(proofs[name]))
+    explained["explanations"][1]["explanation"]["amount"] = "13.00"
+    must_say("an explanation has another amount", explained, "line 2: explanation.amount is \"13.00\", the events give")
+    explained = json.loads(json.dumps(proofs[name]))
+    explained["explanations"][0]["explanation"]["formula"][0] += " or so"
+    must_say("an explanation has another formula", explained, "line 1: explanation.formula[0] is", by_python=False)
+    explained = json.loads(json.dumps(proofs[name]))
+    del explained["explanations"][0]
+    must_say("a line is not explained", explained, "the proof explains 1 lines, the events give 2")
     dropped = honest.proof(name, [one for one in sequences if one != usage])
     must_say("an event is dropped", dropped, "the events give")
     must_say("a price version is dropped", honest.proof(name, [one for one in sequences if one != book]),
