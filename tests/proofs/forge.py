@@ -62,9 +62,9 @@ class ForgedLog:
         return {"format": 1, "invoice": invoice, "rules": 1, "key": self.verifier(), "checkpoint": self.note(size),
                 "events": events, "withheld": [], "hashes": [one.hex() for one in self.hashes(places, 0, size)]}
 
-    def export(self):
+    def export(self, note=None):
         """The log as a file (docs/format.md, "Export"), in a zstd frame without compression (RFC 8878)."""
-        size, note = len(self.leaves), self.note().encode()
+        size, note = len(self.leaves), (note or self.note()).encode()
         data = b"slapexp\x01" + bytes(8) + size.to_bytes(8, "big") + bytes(8) + self.part(0, size)
         data += b"".join(b"\x01" + len(leaf).to_bytes(2, "big") + leaf for leaf in self.leaves)
         data += b"\x00" + len(note).to_bytes(4, "big") + note

@@ -3,6 +3,7 @@
     python3 tests/proofs/run.py --seeds 1-3 --binary target/release/slapledger
 
 A line for each check, and at the end `COUNT 12 passed, 0 failed, 0 skipped`. The months are those of the oracle.
+`--logs 1000 --only-logs` checks 1,000 random logs and nothing else.
 """
 
 import argparse
@@ -30,6 +31,7 @@ import verify  # noqa: E402
 from checked import Refused, key_of, leaf_hash  # noqa: E402
 from ed25519 import SecretKey  # noqa: E402
 from forge import ForgedLog, only  # noqa: E402
+from logs import random_logs  # noqa: E402
 from play import play  # noqa: E402
 from scenario import BEGIN, Scenario  # noqa: E402
 from wire import Wire  # noqa: E402
@@ -250,6 +252,15 @@ def lies(binary, checks, program):
     changed = forged.proof(name, sequences)
     must_say("an event is another than in the log", {**changed, "checkpoint": proofs[name]["checkpoint"]}, "not those of the log")
     must_say("another quantity", changed, "line 2: quantity is 1003, the events give")
+    explained = json.loads(json.dumps(proofs[name]))
+    explained["explanations"][1]["explanation"]["amount"] = "13.00"
+    must_say("an explanation has another amount", explained, "line 2: explanation.amount is \"13.00\", the events give")
+    explained = json.loads(json.dumps(proofs[name]))
+    explained["explanations"][0]["explanation"]["formula"][0] += " or so"
+    must_say("an explanation has another formula", explained, "line 1: explanation.formula[0] is", by_python=False)
+    explained = json.loads(json.dumps(proofs[name]))
+    del explained["explanations"][0]
+    must_say("a line is not explained", explained, "the proof explains 1 lines, the events give 2")
     dropped = honest.proof(name, [one for one in sequences if one != usage])
     must_say("an event is dropped", dropped, "the events give")
     must_say("a price version is dropped", honest.proof(name, [one for one in sequences if one != book]),
@@ -669,10 +680,14 @@ def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", default="1-6", help="which months of the oracle")
     parser.add_argument("--binary", default=os.environ.get("SLAPLEDGER_BIN") or ROOT / "target/release/slapledger")
+    parser.add_argument("--logs", type=int, default=10, help="how many random logs")
+    parser.add_argument("--only-logs", action="store_true", help="check random logs and nothing else")
     options = parser.parse_args(arguments)
     low, _, high = options.seeds.partition("-")
     checks, program, skipped = Checks(), Program(options.binary), 0
-    for what in (lambda: golden(checks), lambda: lies(options.binary, checks, program),
+    of_logs = [lambda: random_logs(options.logs, options.binary, checks, program, leaves_of)]
+    for what in of_logs if options.only_logs else (
+                 *of_logs, lambda: golden(checks), lambda: lies(options.binary, checks, program),
                  lambda: lies_about_notes(options.binary, checks, program), lambda: go_agrees(options.binary, checks),
                  lambda: auditors_day(options.binary, checks, program), lambda: witnesses(options.binary, checks, program),
                  *(lambda seed=seed: one_seed(seed, options.binary, checks, program)

@@ -108,6 +108,22 @@ def overrides_of(events):
     return {one["override"]: stored.shown_rate(one["rate"]) for one in own}
 
 
+def check_explanations(proof, document):
+    """Sentences about explanations that are not of the lines; of each, its number and its amount are compared."""
+    told = proof.get("explanations")
+    if not told:
+        return []
+    lines = [line for line in document["lines"] if proof.get("line") in (None, line["n"])][:1000]
+    if [one["line"] for one in told] != [line["n"] for line in lines]:
+        return [f"{proof['invoice']}: the explanations are not those of its lines"]
+    found = []
+    for one, line in zip(told, lines):
+        amount = number(one["explanation"]["amount"]) * (-1 if one["explanation"]["turned"] else 1)
+        if amount != number(line["amount"]):
+            found.append(f"{proof['invoice']}: line {line['n']} is {line['amount']}, its explanation says {show(amount)}")
+    return found
+
+
 def check(proof, key):
     """Sentences about what is wrong with the document of a proof; none, if it is what its events give."""
     events = events_of(proof, key)
@@ -130,7 +146,7 @@ def check(proof, key):
         else:
             name, found = check_run(one, of_runs.get(one["id"]), known, wanted)
         if found or name == proof["invoice"]:
-            return [f"{name}: {sentence}" for sentence in found]
+            return [f"{name}: {sentence}" for sentence in found] or check_explanations(proof, wanted)
     return [f"{proof['invoice']} is of no run"]
 
 

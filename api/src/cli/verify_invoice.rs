@@ -3,6 +3,8 @@
 //! The signature of the checkpoint is checked first, then that the events are in its tree, then the document is derived
 //! from them again. Nothing that a proof says of itself is believed.
 
+mod explanations;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -23,6 +25,8 @@ use slapledger_core::log::merkle::several::root_of_several;
 use slapledger_core::log::merkle::{Root, leaf_hash};
 use slapledger_core::log::note::{SignatureKind, SignedNote, Verifier};
 use slapledger_engine::notary::Notary;
+
+use explanations::ToldExplanation;
 
 /// The most bytes of a proof that is read.
 const MAX_BYTES: u64 = 128 * 1024 * 1024;
@@ -55,6 +59,8 @@ struct ProofFile {
     #[serde(default)]
     withheld: Vec<HiddenEvent>,
     hashes: Vec<String>,
+    #[serde(default)]
+    explanations: Vec<ToldExplanation>,
 }
 
 #[derive(Deserialize)]
@@ -144,6 +150,7 @@ fn check(asked: &VerifyInvoice, path: &Path, compared: &mut ComparedProofs) -> a
         return Ok(ProofVerdict::CannotRepeat);
     }
     let repeated = repeat(&events, &proof.invoice, proof.line)?;
+    explanations::compare(&proof.explanations, &events, (&proof.invoice, proof.line))?;
     let what = match (proof.line, repeated.by_hand) {
         (Some(line), _) => format!("{} line {line}", proof.invoice),
         (None, true) => format!("{} (credits what somebody decided)", proof.invoice),

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 use slapledger_billing::BillingView;
-use slapledger_billing::proof::{EventChoice, ProofSelection, UsageChosen, beside_lines, repeat};
+use slapledger_billing::proof::{
+    EventChoice, ProofSelection, ProvedExplanation, UsageChosen, beside_lines, explain_proved, repeat,
+};
 use slapledger_core::domain::event::Stream;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::log::envelope::{EventDecoder, Recorded};
@@ -37,6 +39,8 @@ pub struct InvoiceProof {
     pub withheld: BTreeMap<Sequence, [u8; 32]>,
     /// The hashes that lead from all of these to the root of the checkpoint.
     pub hashes: Vec<[u8; 32]>,
+    /// The explanations of the lines, as the events give them; none if events are withheld, as no reader could check them.
+    pub explanations: Vec<ProvedExplanation>,
 }
 
 /// Proves a final document, or a line of it, which the caller may see; with all usage of the customer, if it is wanted.
@@ -47,7 +51,7 @@ pub fn prove(
     invoice: &str,
     (line, all_usage): (Option<u32>, bool),
 ) -> Result<InvoiceProof, Problem> {
-    let (mut events, withheld) = chosen(ctx, view, invoice, (line, all_usage))?;
+    let ChosenEvents { mut events, withheld, explanations } = chosen(ctx, view, invoice, (line, all_usage))?;
     let last = events.keys().chain(withheld.keys()).max().copied().unwrap_or(Sequence::ZERO);
     let checkpoint = match ctx.engine.notary.cosigned(last) {
         Some(cosigned) => cosigned,
@@ -66,12 +70,17 @@ pub fn prove(
     leaves.sort_unstable();
     let head = ctx.ledger().head();
     let hashes = ctx.engine.notary.inclusion_of_several(&leaves, size, head).map_err(fault)?;
-    Ok(InvoiceProof { checkpoint, events, withheld, hashes })
+    Ok(InvoiceProof { checkpoint, events, withheld, hashes, explanations })
 }
 
-type ChosenEvents = (BTreeMap<Sequence, Vec<u8>>, BTreeMap<Sequence, [u8; 32]>);
+/// The fewest events that give the document, the hashes of those that are withheld, and the explanations.
+struct ChosenEvents {
+    events: BTreeMap<Sequence, Vec<u8>>,
+    withheld: BTreeMap<Sequence, [u8; 32]>,
+    explanations: Vec<ProvedExplanation>,
+}
 
-/// The fewest events that give the document, and the hashes of those that are withheld.
+/// Chooses the fewest events that give the document.
 fn chosen(
     ctx: &RequestContext,
     view: &BillingView,
@@ -96,8 +105,11 @@ fn chosen(
             all.retain(|recorded| !beside.contains(&recorded.sequence));
             stored.retain(|sequence, _| !beside.contains(sequence));
         }
-        match repeat(&all, invoice, line) {
-            Ok(_) => return Ok((stored, withheld)),
+        let explained = repeat(&all, invoice, line).and_then(|_| {
+            if withheld.is_empty() { explain_proved(&all, invoice, line) } else { Ok(Vec::new()) }
+        });
+        match explained {
+            Ok(explanations) => return Ok(ChosenEvents { events: stored, withheld, explanations }),
             Err(differs) => fault = Some(differs),
         }
     }

@@ -37,10 +37,8 @@ pub struct RepeatedInvoice {
 pub fn repeat(events: &[Recorded], invoice: &str, line: Option<u32>) -> Result<RepeatedInvoice, RepeatFault> {
     let project = check_projects(events)?;
     check_numbers(events)?;
-    let issues = |recorded: &&Recorded| matches!(&recorded.event, Event::InvoiceFinalised(event) if event.invoice.id.as_str() == invoice);
-    let not_issued = || RepeatFault::NotIssued { invoice: invoice.into() };
-    let issuing = events.iter().find(issues).ok_or_else(not_issued)?;
-    let document = issued(events, issuing).ok_or_else(not_issued)??;
+    let issuing = issuing_event(events, invoice)?;
+    let document = issued(events, issuing).ok_or_else(|| not_issued(invoice))??;
     let view = view_before(events, issuing.sequence)?;
     if let Some(n) = line {
         line_at(&document, n)?;
@@ -61,6 +59,16 @@ pub fn repeat(events: &[Recorded], invoice: &str, line: Option<u32>) -> Result<R
         project,
         by_hand: matches!(derived, DerivedDocument::NoteAbout(_)),
     })
+}
+
+/// The event that issues a document.
+pub(super) fn issuing_event<'e>(events: &'e [Recorded], invoice: &str) -> Result<&'e Recorded, RepeatFault> {
+    let issues = |recorded: &&Recorded| matches!(&recorded.event, Event::InvoiceFinalised(event) if event.invoice.id.as_str() == invoice);
+    events.iter().find(issues).ok_or_else(|| not_issued(invoice))
+}
+
+fn not_issued(invoice: &str) -> RepeatFault {
+    RepeatFault::NotIssued { invoice: invoice.into() }
 }
 
 /// Compares a document that is issued next with what a view of all events before it gives.
@@ -94,7 +102,7 @@ fn of_run<'v>(view: &'v BillingView, document: &Invoice) -> Option<&'v Document>
 
 /// The view of all events before one. What later documents rest on is checked as far as documents alone show it: the runs
 /// that they are of, the price versions of these, and credit notes.
-fn view_before(events: &[Recorded], at: Sequence) -> Result<BillingView, RepeatFault> {
+pub(super) fn view_before(events: &[Recorded], at: Sequence) -> Result<BillingView, RepeatFault> {
     let mut view = BillingView::default();
     for recorded in events.iter().take_while(|recorded| recorded.sequence < at) {
         if let Some(document) = issued(events, recorded).transpose()? {

@@ -6,8 +6,9 @@ mod notes;
 
 use std::sync::Arc;
 
+use serde_json::json;
 use slapledger_billing::proof::{
-    EventChoice, ProofSelection, RepeatFault, UsageChosen, beside_lines, repeat,
+    EventChoice, ProofSelection, RepeatFault, UsageChosen, beside_lines, explain_proved, repeat,
 };
 use slapledger_billing::{BillingView, DocumentState};
 use slapledger_core::domain::Command;
@@ -71,11 +72,34 @@ fn prove(view: &BillingView, log: &[Recorded], (invoice, line): (&str, Option<u3
     for usage in UsageChosen::attempts(line, all_usage) {
         let Some(events) = proof(view, log, invoice, (usage, true)) else { continue };
         match repeat(&events.all, invoice, line) {
+            Ok(_) if line.is_none() => return explained(view, &events.all, invoice),
             Ok(_) => return,
             Err(fault) => faults.push(fault.to_string()),
         }
     }
     panic!("{invoice} line {line:?}: {faults:?}");
+}
+
+/// Every line of a document is explained from the events of its proof, with its amount.
+fn explained(view: &BillingView, events: &[Recorded], invoice: &str) {
+    let document = &view.billing.document(invoice).expect("a document").invoice;
+    let told = explain_proved(events, invoice, None).expect("it can be derived");
+    let told = told.iter().map(|told| {
+        let amount = told.explanation.amount.to_string();
+        let amount = if told.explanation.turned { turned(&amount) } else { amount };
+        (told.line, amount)
+    });
+    let lines = document.lines.iter().map(|line| (line.n, line.amount.to_string()));
+    assert_eq!(told.collect::<Vec<_>>(), lines.collect::<Vec<_>>(), "{invoice}");
+}
+
+/// An amount with the other sign.
+fn turned(amount: &str) -> String {
+    match amount.strip_prefix('-') {
+        Some(positive) => positive.to_owned(),
+        None if amount.bytes().all(|byte| matches!(byte, b'0' | b'.')) => amount.to_owned(),
+        None => format!("-{amount}"),
+    }
 }
 
 /// October of two customers, each with an instance that used something.
@@ -127,6 +151,13 @@ fn a_proof_holds_what_its_lines_name_and_nothing_of_other_customers() {
         assert!(!told.contains(&second.buyer.party.to_string()), "{told}");
         assert!(!told.contains("\"two"), "{told}");
     }
+    // Nothing happened since: the ledger explains the lines alike.
+    let issued = repeated.issued;
+    let known = cloud.view.explain(INVOICE, 0, 9, issued).expect("a document").lines;
+    let known = known.iter().map(|(line, explanation)| json!({"line": line.n, "explanation": explanation}));
+    let told = explain_proved(&all, INVOICE, None).expect("it can be derived");
+    assert_eq!(json!(told), json!(known.collect::<Vec<_>>()));
+    assert!(told.iter().all(|told| told.explanation.found));
     // Of one line only its usage.
     let fee = events(&cloud, UsageChosen::OfLines(Some(1)));
     assert_eq!(repeat(&fee, INVOICE, Some(1)).map(|repeated| repeated.usage), Ok(0));

@@ -1,5 +1,6 @@
 // Command main checks notes, tiles and proofs of a log with the packages that the Go command checks its own log with
-// (golang.org/x/mod/sumdb/note and sumdb/tlog). It reads what tests/proofs/run.py wrote.
+// (golang.org/x/mod/sumdb/note and sumdb/tlog). It reads what tests/proofs/run.py and logs.py wrote: a log in each file.
+// It prints a line for each, which begins with "holds" or "refused".
 package main
 
 import (
@@ -42,8 +43,7 @@ type asked struct {
 
 func must(err error, what string) {
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", what, err)
-		os.Exit(1)
+		panic(fmt.Errorf("%s: %w", what, err))
 	}
 }
 
@@ -99,8 +99,10 @@ func (s served) ReadTiles(tiles []tlog.Tile) (data [][]byte, err error) {
 
 func (served) SaveTiles([]tlog.Tile, [][]byte) {}
 
-func main() {
-	data, err := os.ReadFile(os.Args[1])
+// check answers what a file has, or why it is refused.
+func check(path string) (has string, refused any) {
+	defer func() { refused = recover() }()
+	data, err := os.ReadFile(path)
 	must(err, "read what is asked")
 	var told asked
 	must(json.Unmarshal(data, &told), "read what is asked")
@@ -115,6 +117,9 @@ func main() {
 		same := one.Consistency
 		must(tlog.CheckTree(hashes(same.Hashes), last.N, last.Hash, known.N, known.Hash), "check a consistency proof")
 	}
+	if last.N != int64(len(told.Leaves)) {
+		panic(fmt.Errorf("the checkpoint is of %d events, the log has %d", last.N, len(told.Leaves)))
+	}
 	reader := tlog.TileHashReader(last, served(told.Tiles))
 	for n, leaf := range told.Leaves {
 		stored, err := hex.DecodeString(leaf)
@@ -122,9 +127,21 @@ func main() {
 		found, err := reader.ReadHashes([]int64{tlog.StoredHashIndex(0, int64(n))})
 		must(err, "read a hash of a tile")
 		if found[0] != tlog.RecordHash(stored) {
-			fmt.Fprintf(os.Stderr, "event %d is not in its tile\n", n+1)
-			os.Exit(1)
+			panic(fmt.Errorf("event %d is not in its tile", n+1))
 		}
 	}
-	fmt.Printf("%d notes, %d tiles, %d events\n", len(told.Notes), len(told.Tiles), len(told.Leaves))
+	return fmt.Sprintf("%d notes, %d tiles, %d events", len(told.Notes), len(told.Tiles), len(told.Leaves)), nil
+}
+
+func main() {
+	status := 0
+	for _, path := range os.Args[1:] {
+		if has, refused := check(path); refused == nil {
+			fmt.Printf("holds: %s\n", has)
+		} else {
+			fmt.Printf("refused: %v\n", refused)
+			status = 1
+		}
+	}
+	os.Exit(status)
 }

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use schemars::JsonSchema;
 use serde::Serialize;
+use slapledger_billing::proof::ProvedExplanation;
 use slapledger_core::domain::id::{InvoiceId, Sequence};
 use slapledger_core::log::envelope::RULES_VERSION;
 use slapledger_core::log::merkle::Root;
@@ -49,6 +50,9 @@ pub(crate) struct InvoiceProofShown {
     /// The hashes of the largest parts of the tree that have none of these events, from the left to the right.
     #[schemars(with = "Vec<schema::Hex>")]
     hashes: Vec<String>,
+    /// The explanations of the lines, the first 1,000 of a document, as the events give them; none if events are withheld.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    explanations: Vec<ProvedExplanation>,
 }
 
 /// An event of a proof.
@@ -108,7 +112,7 @@ pub(super) async fn proof(
             {
                 return Err(Problem::field("line", format!("must be the number of a line of {id}")));
             }
-            let InvoiceProof { checkpoint, events, withheld, hashes } =
+            let InvoiceProof { checkpoint, events, withheld, hashes, explanations } =
                 prove(ctx, view, &id, (line, all_usage))?;
             let events = events.into_iter();
             let events =
@@ -126,6 +130,7 @@ pub(super) async fn proof(
                 events: events.collect(),
                 withheld: withheld.collect(),
                 hashes: hashes.into_iter().map(|hash| Root(hash).to_string()).collect(),
+                explanations,
             };
             Ok((Sequence(checkpoint.checkpoint.size), shown))
         })

@@ -93,6 +93,10 @@ fn an_invoice_and_a_line_are_proved() {
     let line = kit.get("/v1/invoices/INV-2026-000001/proof?line=1").json();
     let repeated = repeat(&events(&line), "INV-2026-000001", Some(1)).expect("it is as it was issued");
     assert_eq!((repeated.lines, repeated.usage), (1, 0));
+    let explained = kit.get("/v1/invoices/INV-2026-000001/explanation").json();
+    let explained = |n: usize| json!({"line": n + 1, "explanation": explained["items"][n]["explanation"]});
+    assert_eq!(proof["explanations"], json!([explained(0), explained(1)]));
+    assert_eq!(line["explanations"], json!([explained(0)]));
     let none = kit.get("/v1/invoices/INV-2026-000001/proof?line=9");
     assert_eq!((none.status, none.json()["field"].as_str()), (StatusCode::BAD_REQUEST, Some("line")));
     assert_eq!(kit.get("/v1/invoices/INV-2026-000009/proof").status, StatusCode::NOT_FOUND);
