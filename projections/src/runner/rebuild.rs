@@ -1,0 +1,835 @@
+//! A new generation of a view, made from the log beside the live one.
+//!
+//! A rebuild goes through the states of [`AsideState`]: it is built, until it is level with the log; compared with a copy
+//! of the live generation at the same event; and takes its place at the same event, by itself only if both are equal.
+//! The old generation stays aside until somebody confirms the new one, or for the time that the request says; until
+//! then it can be swapped back. At most one generation is aside.
+//!
+//! The log is read without a lock, on a thread of its own. A swap holds up the fold for the last few events, and no
+//! reader. What is aside is in memory alone: a restart continues with the live generation.
+
+use std::num::NonZeroU64;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use slapledger_core::domain::id::Sequence;
+use tokio::sync::watch;
+use tracing::{error, info};
+
+use super::generation::{Draining, ViewGeneration};
+use super::{Runner, RunnerShared};
+use crate::replay::{ReplayFault, replay, replay_stepwise};
+use crate::rows::{RowDifferences, RowDigests};
+use crate::stop::{self, StopFlag, stoppable};
+use crate::view::{Projection, View, ViewPart};
+
+/// How many events a generation may be behind when a swap brings it level: the fold waits for these.
+const LEVEL: u64 = 1_000;
+/// How many events a generation that readers may still read takes over at a time.
+const PIECE: u64 = 1_000;
+/// How long a step sleeps at most before it looks whether it was stopped.
+const NAP: Duration = Duration::from_millis(50);
+/// How long a generation stays aside if nothing else is said.
+pub const KEPT: Duration = Duration::from_secs(3600);
+
+/// How a generation is made.
+#[derive(Debug, Clone)]
+pub struct RebuildRequest {
+    /// Whether it takes its place by itself if it is equal to the live one.
+    pub swap: bool,
+    /// How many events a second are read at most.
+    pub most_events_per_second: Option<NonZeroU64>,
+    /// How long it waits for a swap, and the old one for a confirmation.
+    pub kept: Duration,
+    /// Called first on each thread that reads and compares, such as to lower its priority.
+    pub on_thread: fn(),
+}
+
+impl Default for RebuildRequest {
+    fn default() -> Self {
+        Self { swap: true, most_events_per_second: None, kept: KEPT, on_thread: || () }
+    }
+}
+
+/// Two generations at the same event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// The last event in both.
+    pub sequence: Sequence,
+    /// What the live one holds.
+    pub before: Vec<ViewPart>,
+    /// What the new one holds.
+    pub after: Vec<ViewPart>,
+    /// The rows in which they differ.
+    pub differences: RowDifferences,
+}
+
+impl Rebuilt {
+    /// Whether the view came back byte for byte.
+    pub fn is_same(&self) -> bool {
+        self.before == self.after
+    }
+
+    fn compare<V: View>(live: &V, fresh: &V, sequence: Sequence) -> Self {
+        let rows = |projection: &dyn Projection| {
+            let mut rows = RowDigests::default();
+            projection.rows(&mut rows);
+            rows
+        };
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        let mut differences = RowDifferences::default();
+        for (live, fresh) in live.projections().iter().zip(fresh.projections().iter()) {
+            let (old, new) = (ViewPart::of(&**live), ViewPart::of(&**fresh));
+            stop::check();
+            if old != new {
+                differences.add(new.name, rows(&**live), rows(&**fresh));
+            }
+            before.push(old);
+            after.push(new);
+            stop::check();
+        }
+        Self { sequence, before, after, differences }
+    }
+}
+
+/// How far a generation is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BuildProgress {
+    /// The last event it has taken over.
+    pub done: Sequence,
+    /// The last event of the log.
+    pub total: Sequence,
+    /// How many events it takes over in a second, on average.
+    pub events_per_second: u64,
+    /// How many seconds it will take; unknown at first.
+    pub seconds_left: Option<u64>,
+}
+
+/// What a generation that is not live is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AsideState {
+    /// It is derived from the log.
+    Building(BuildProgress),
+    /// It is level with the log, and compared with the live one.
+    Comparing,
+    /// It waits for a swap, because it differs or because that was asked for; it is discarded after so long.
+    Ready(Arc<Rebuilt>, Duration),
+    /// It is brought level with the log, and takes the place of the live one.
+    Swapping,
+    /// It was live, and can be swapped back for so long.
+    Previous(Arc<Rebuilt>, Duration),
+}
+
+impl AsideState {
+    /// As it is written.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Building(_) => "building",
+            Self::Comparing => "comparing",
+            Self::Ready(..) => "ready",
+            Self::Swapping => "swapping",
+            Self::Previous(..) => "previous",
+        }
+    }
+}
+
+/// A generation that is not live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AsideGeneration {
+    /// Which of its view.
+    pub number: u64,
+    /// The last event in it.
+    pub position: Sequence,
+    /// What it is about.
+    pub state: AsideState,
+}
+
+/// What became of the last rebuild.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RebuildOutcome {
+    /// It waits for a swap.
+    Ready(Arc<Rebuilt>),
+    /// It is live.
+    Swapped(Arc<Rebuilt>),
+    /// The old generation is live again.
+    SwappedBack(Arc<Rebuilt>),
+    /// Somebody cancelled it, it waited too long, or the program stopped.
+    Cancelled,
+    /// The log could not be read, or a fold broke.
+    Failed(Arc<str>),
+}
+
+impl RebuildOutcome {
+    /// As it is written.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Ready(_) => "ready",
+            Self::Swapped(_) => "swapped",
+            Self::SwappedBack(_) => "swapped_back",
+            Self::Cancelled => "cancelled",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// The generations of a view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewGenerations {
+    /// The view.
+    pub view: &'static str,
+    /// The one that answers readers.
+    pub live: u64,
+    /// The last event in it.
+    pub position: Sequence,
+    /// The one aside, if there is one.
+    pub aside: Option<AsideGeneration>,
+    /// What became of the last rebuild, and its generation.
+    pub latest: Option<(u64, RebuildOutcome)>,
+}
+
+/// A generation cannot be made, or not be changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RebuildFault {
+    /// Another is being made.
+    #[error("rebuild {name}: a generation is {state} already")]
+    UnderWay {
+        /// Which view.
+        name: &'static str,
+        /// What it is about.
+        state: &'static str,
+    },
+    /// The old generation differs from the live one, and nobody confirmed that.
+    #[error("rebuild {name}: the previous generation differs and is not confirmed yet")]
+    Unconfirmed {
+        /// Which view.
+        name: &'static str,
+    },
+    /// No generation can be cancelled.
+    #[error("{name} has no rebuild to cancel")]
+    NothingToCancel {
+        /// Which view.
+        name: &'static str,
+    },
+    /// No generation waits for a swap.
+    #[error("{name} has no generation that is ready")]
+    NotReady {
+        /// Which view.
+        name: &'static str,
+    },
+    /// No old generation is kept.
+    #[error("{name} has no previous generation")]
+    NoPrevious {
+        /// Which view.
+        name: &'static str,
+    },
+    /// It was cancelled before its end.
+    #[error("rebuild {name}: it was cancelled")]
+    Cancelled {
+        /// Which view.
+        name: &'static str,
+    },
+    /// The program stops.
+    #[error("rebuild {name}: the view is closed")]
+    Closed {
+        /// Which view.
+        name: &'static str,
+    },
+    /// The log cannot be folded.
+    #[error("rebuild {name}: {cause}")]
+    Failed {
+        /// Which view.
+        name: &'static str,
+        /// Why not.
+        cause: Arc<str>,
+    },
+}
+
+/// How far a generation is, for those who look.
+#[derive(Debug)]
+struct BuildMeter {
+    started: Instant,
+    reached: AtomicU64,
+}
+
+impl BuildMeter {
+    fn progress(&self, head: Sequence) -> BuildProgress {
+        let done = self.reached.load(Ordering::Relaxed);
+        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
+        let events_per_second = done.saturating_mul(1_000_000) / micros;
+        let left = head.0.saturating_sub(done);
+        let seconds_left = (events_per_second > 0).then(|| left.div_ceil(events_per_second));
+        BuildProgress { done: Sequence(done), total: head, events_per_second, seconds_left }
+    }
+}
+
+/// Holds a build to its events per second, and stops it when it is cancelled.
+struct Pace {
+    meter: Arc<BuildMeter>,
+    most: Option<NonZeroU64>,
+    paid: Sequence,
+    /// When the events so far are paid for.
+    until: Instant,
+}
+
+impl Pace {
+    fn new(meter: &Arc<BuildMeter>, most: Option<NonZeroU64>) -> Self {
+        Self { meter: Arc::clone(meter), most, paid: Sequence::ZERO, until: Instant::now() }
+    }
+
+    fn step(&mut self, reached: Sequence) {
+        self.meter.reached.store(reached.0, Ordering::Relaxed);
+        stop::check();
+        if let Some(most) = self.most {
+            let cost = reached.0.saturating_sub(self.paid.0).saturating_mul(1_000_000) / most.get();
+            // Time that was not used does not count: what follows is as slow.
+            let now = Instant::now();
+            self.until = self.until.max(now.checked_sub(NAP).unwrap_or(now)) + Duration::from_micros(cost);
+            while let Some(left) = self.until.checked_duration_since(Instant::now()) {
+                thread::sleep(left.min(NAP));
+                stop::check();
+            }
+        }
+        self.paid = reached;
+    }
+}
+
+/// A view that nobody reads yet.
+struct Fresh<V> {
+    view: V,
+    at: Sequence,
+}
+
+enum Phase<V> {
+    Idle,
+    Building { number: u64, meter: Arc<BuildMeter>, stop: StopFlag },
+    Comparing { number: u64, at: Sequence, stop: StopFlag },
+    Ready { number: u64, fresh: Box<Fresh<V>>, rebuilt: Arc<Rebuilt>, request: RebuildRequest, until: Instant },
+    Swapping { number: u64, at: Sequence, stop: StopFlag },
+    Previous { generation: Arc<ViewGeneration<V>>, rebuilt: Arc<Rebuilt>, on_thread: fn(), until: Instant },
+}
+
+struct DeskState<V> {
+    phase: Phase<V>,
+    /// The number of the last generation that was begun.
+    begun: u64,
+    latest: Option<(u64, RebuildOutcome)>,
+    is_closed: bool,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+/// The generation of a view that is aside, and whoever works on it.
+pub(super) struct RebuildDesk<V> {
+    state: Mutex<DeskState<V>>,
+    changed: Condvar,
+    told: watch::Sender<u64>,
+}
+
+impl<V> Default for RebuildDesk<V> {
+    fn default() -> Self {
+        let (latest, threads) = Default::default();
+        let state = DeskState { phase: Phase::Idle, begun: 1, latest, is_closed: false, threads };
+        Self { state: Mutex::new(state), changed: Condvar::new(), told: watch::Sender::new(0) }
+    }
+}
+
+impl<V> RebuildDesk<V> {
+    /// How far a generation is built, if one is.
+    pub(super) fn reached(&self) -> Option<Sequence> {
+        match &self.state.lock().phase {
+            Phase::Building { meter, .. } => Some(Sequence(meter.reached.load(Ordering::Relaxed))),
+            Phase::Comparing { at, .. } | Phase::Swapping { at, .. } => Some(*at),
+            Phase::Idle | Phase::Ready { .. } | Phase::Previous { .. } => None,
+        }
+    }
+
+    /// Stops what goes on; nothing begins any more.
+    pub(super) fn abandon(&self) {
+        let mut state = self.state.lock();
+        state.is_closed = true;
+        let old = match &state.phase {
+            Phase::Building { stop, .. } | Phase::Comparing { stop, .. } | Phase::Swapping { stop, .. } => {
+                stop.raise();
+                None
+            }
+            Phase::Idle | Phase::Ready { .. } | Phase::Previous { .. } => {
+                Some(std::mem::replace(&mut state.phase, Phase::Idle))
+            }
+        };
+        drop(state);
+        drop(old);
+        self.tell();
+    }
+
+    /// The same, and waits for its threads.
+    pub(super) fn close(&self) {
+        self.abandon();
+        let threads = std::mem::take(&mut self.state.lock().threads);
+        for thread in threads {
+            // What it did is said in the outcome.
+            let _ = thread.join();
+        }
+    }
+
+    fn tell(&self) {
+        self.changed.notify_all();
+        self.told.send_modify(|version| *version += 1);
+    }
+}
+
+impl<V: View> Runner<V> {
+    /// The generations of the view, as they are now.
+    pub fn generations(&self) -> ViewGenerations {
+        let shared = &*self.shared;
+        let head = shared.feed.head().last;
+        let now = Instant::now();
+        let state = shared.desk.state.lock();
+        let aside = |number, position, state| Some(AsideGeneration { number, position, state });
+        let aside = match &state.phase {
+            Phase::Idle => None,
+            Phase::Building { number, meter, .. } => {
+                let progress = meter.progress(head);
+                aside(*number, progress.done, AsideState::Building(progress))
+            }
+            Phase::Comparing { number, at, .. } => aside(*number, *at, AsideState::Comparing),
+            Phase::Ready { number, fresh, rebuilt, until, .. } => {
+                let left = until.saturating_duration_since(now);
+                aside(*number, fresh.at, AsideState::Ready(Arc::clone(rebuilt), left))
+            }
+            Phase::Swapping { number, at, .. } => aside(*number, *at, AsideState::Swapping),
+            Phase::Previous { generation, rebuilt, until, .. } => {
+                let left = until.saturating_duration_since(now);
+                let state = AsideState::Previous(Arc::clone(rebuilt), left);
+                aside(generation.number, generation.position(), state)
+            }
+        };
+        let latest = state.latest.clone();
+        drop(state);
+        let live = shared.live();
+        ViewGenerations { view: shared.name, live: live.number, position: live.position(), aside, latest }
+    }
+
+    /// Tells of each change of the generations; how far they are built is no change.
+    pub fn generations_changed(&self) -> watch::Receiver<u64> {
+        self.shared.desk.told.subscribe()
+    }
+
+    /// Begins to build a generation from the first event, on a thread of its own; which one it is. An old generation that
+    /// is equal to the live one makes room for it.
+    pub fn begin_rebuild(&self, request: RebuildRequest) -> Result<u64, RebuildFault> {
+        let name = self.shared.name;
+        let mut state = self.shared.desk.state.lock();
+        let under_way = |state| Err(RebuildFault::UnderWay { name, state });
+        match &state.phase {
+            _ if state.is_closed => return Err(RebuildFault::Closed { name }),
+            Phase::Building { .. } => return under_way("building"),
+            Phase::Comparing { .. } => return under_way("comparing"),
+            Phase::Ready { .. } => return under_way("ready"),
+            Phase::Swapping { .. } => return under_way("swapping"),
+            Phase::Previous { rebuilt, .. } if !rebuilt.is_same() => {
+                return Err(RebuildFault::Unconfirmed { name });
+            }
+            Phase::Previous { .. } | Phase::Idle => {}
+        }
+        state.begun += 1;
+        let number = state.begun;
+        let stop = StopFlag::default();
+        let meter = Arc::new(BuildMeter { started: Instant::now(), reached: AtomicU64::new(0) });
+        let phase = Phase::Building { number, meter: Arc::clone(&meter), stop: stop.clone() };
+        let old = std::mem::replace(&mut state.phase, phase);
+        let shared = Arc::clone(&self.shared);
+        shared.spawn(&mut state, move |shared| shared.make(number, &request, &meter, &stop));
+        drop(state);
+        self.shared.desk.tell();
+        // To free it takes time.
+        drop(old);
+        Ok(number)
+    }
+
+    /// Waits until a rebuild has ended or waits for a swap, so long at most.
+    pub async fn rebuilt(&self, number: u64, patience: Duration) -> Option<RebuildOutcome> {
+        let mut told = self.shared.desk.told.subscribe();
+        let until = tokio::time::Instant::now() + patience;
+        loop {
+            told.mark_unchanged();
+            let latest = self.shared.desk.state.lock().latest.clone();
+            if let Some((_, outcome)) = latest.filter(|(of, _)| *of == number) {
+                return Some(outcome);
+            }
+            tokio::time::timeout_at(until, told.changed()).await.ok()?.ok()?;
+        }
+    }
+
+    /// Makes a generation and waits for its end, for a thread without a runtime.
+    pub fn rebuild(&self, request: RebuildRequest) -> Result<Arc<Rebuilt>, RebuildFault> {
+        let number = self.begin_rebuild(request)?;
+        let desk = &self.shared.desk;
+        let mut state = desk.state.lock();
+        loop {
+            let latest = state.latest.as_ref().filter(|(of, _)| *of == number);
+            if let Some((_, outcome)) = latest {
+                return outcome.clone().into_rebuilt(self.shared.name);
+            }
+            desk.changed.wait(&mut state);
+        }
+    }
+
+    /// Stops a build, or discards a generation that waits for a swap.
+    pub fn cancel_rebuild(&self) -> Result<(), RebuildFault> {
+        let desk = &self.shared.desk;
+        let mut state = desk.state.lock();
+        let old = match &state.phase {
+            Phase::Building { stop, .. } | Phase::Comparing { stop, .. } => {
+                stop.raise();
+                None
+            }
+            Phase::Ready { number, .. } => {
+                state.latest = Some((*number, RebuildOutcome::Cancelled));
+                Some(std::mem::replace(&mut state.phase, Phase::Idle))
+            }
+            Phase::Idle | Phase::Swapping { .. } | Phase::Previous { .. } => {
+                return Err(RebuildFault::NothingToCancel { name: self.shared.name });
+            }
+        };
+        drop(state);
+        desk.tell();
+        drop(old);
+        Ok(())
+    }
+
+    /// Lets the generation that waits take the place of the live one, also if it differs.
+    pub fn swap_rebuilt(&self) -> Result<(), RebuildFault> {
+        let name = self.shared.name;
+        let mut state = self.shared.desk.state.lock();
+        let (number, at) = match &state.phase {
+            _ if state.is_closed => return Err(RebuildFault::Closed { name }),
+            Phase::Ready { number, fresh, .. } => (*number, fresh.at),
+            _ => return Err(RebuildFault::NotReady { name }),
+        };
+        let stop = StopFlag::default();
+        let swapping = Phase::Swapping { number, at, stop: stop.clone() };
+        if let Phase::Ready { fresh, rebuilt, request, .. } = std::mem::replace(&mut state.phase, swapping) {
+            self.shared.spawn(&mut state, move |shared| {
+                shared.take_place(number, *fresh, rebuilt, &request, &stop);
+            });
+        }
+        drop(state);
+        self.shared.desk.tell();
+        Ok(())
+    }
+
+    /// Discards the old generation: the live one is as it should be.
+    pub fn confirm_rebuilt(&self) -> Result<(), RebuildFault> {
+        let desk = &self.shared.desk;
+        let mut state = desk.state.lock();
+        let Phase::Previous { .. } = &state.phase else {
+            return Err(RebuildFault::NoPrevious { name: self.shared.name });
+        };
+        let old = std::mem::replace(&mut state.phase, Phase::Idle);
+        drop(state);
+        desk.tell();
+        drop(old);
+        Ok(())
+    }
+
+    /// Lets the old generation take its place again, as soon as it is level with the log; the new one is discarded.
+    pub fn swap_back(&self) -> Result<(), RebuildFault> {
+        let name = self.shared.name;
+        let mut state = self.shared.desk.state.lock();
+        let (number, at) = match &state.phase {
+            _ if state.is_closed => return Err(RebuildFault::Closed { name }),
+            Phase::Previous { generation, .. } => (generation.number, generation.position()),
+            _ => return Err(RebuildFault::NoPrevious { name }),
+        };
+        let stop = StopFlag::default();
+        let swapping = Phase::Swapping { number, at, stop: stop.clone() };
+        let phase = std::mem::replace(&mut state.phase, swapping);
+        if let Phase::Previous { generation, rebuilt, on_thread, .. } = phase {
+            self.shared.spawn(&mut state, move |shared| {
+                shared.take_place_again(&generation, rebuilt, on_thread, &stop);
+            });
+        }
+        drop(state);
+        self.shared.desk.tell();
+        Ok(())
+    }
+}
+
+impl RebuildOutcome {
+    fn into_rebuilt(self, name: &'static str) -> Result<Arc<Rebuilt>, RebuildFault> {
+        match self {
+            Self::Ready(rebuilt) | Self::Swapped(rebuilt) | Self::SwappedBack(rebuilt) => Ok(rebuilt),
+            Self::Cancelled => Err(RebuildFault::Cancelled { name }),
+            Self::Failed(cause) => Err(RebuildFault::Failed { name, cause }),
+        }
+    }
+}
+
+/// Why a generation is not made: it was stopped, or the log cannot be folded.
+enum NotMade {
+    Stopped,
+    Failed(Arc<str>),
+}
+
+/// Does work that takes long and reads the log on a thread of its own, which stops with its flag.
+fn aside<T: Send>(
+    on_thread: fn(),
+    stop: &StopFlag,
+    work: impl FnOnce() -> Result<T, ReplayFault> + Send,
+) -> Result<T, NotMade> {
+    let work = || {
+        on_thread();
+        stoppable(Some(stop.clone()), work)
+    };
+    let done = thread::scope(|scope| scope.spawn(work).join());
+    match done.unwrap_or_else(|panic| resume_unwind(panic)) {
+        Err(_) => Err(NotMade::Stopped),
+        Ok(Err(fault)) => Err(NotMade::Failed(fault.to_string().into())),
+        Ok(Ok(done)) => Ok(done),
+    }
+}
+
+impl<V: View> RunnerShared<V> {
+    /// Works on the generation aside. Work that breaks is an outcome, not a fault of the view.
+    fn spawn(self: &Arc<Self>, state: &mut DeskState<V>, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
+        state.threads.retain(|thread| !thread.is_finished());
+        let shared = Arc::clone(self);
+        let number = state.begun;
+        let run = move || {
+            if catch_unwind(AssertUnwindSafe(|| work(&shared))).is_err() {
+                let broke = || NotMade::Failed("a fold panicked".into());
+                shared.give_up(number, broke());
+            }
+        };
+        match thread::Builder::new().name(format!("{}-rebuild", self.name)).spawn(run) {
+            Ok(thread) => state.threads.push(thread),
+            Err(fault) => {
+                state.phase = Phase::Idle;
+                state.latest = Some((number, RebuildOutcome::Failed(fault.to_string().into())));
+            }
+        }
+    }
+
+    fn give_up(&self, number: u64, cause: NotMade) {
+        let outcome = match cause {
+            NotMade::Stopped => RebuildOutcome::Cancelled,
+            NotMade::Failed(cause) => {
+                error!(view = self.name, %cause, "a view could not be rebuilt");
+                RebuildOutcome::Failed(cause)
+            }
+        };
+        self.enter(Phase::Idle, Some((number, outcome)));
+    }
+
+    /// Goes on to a phase.
+    fn enter(&self, phase: Phase<V>, latest: Option<(u64, RebuildOutcome)>) {
+        let mut state = self.desk.state.lock();
+        let old = std::mem::replace(&mut state.phase, phase);
+        if latest.is_some() {
+            state.latest = latest;
+        }
+        drop(state);
+        drop(old);
+        self.desk.tell();
+    }
+
+    /// Builds a generation, compares it, and lets it take its place or wait.
+    fn make(&self, number: u64, request: &RebuildRequest, meter: &Arc<BuildMeter>, stop: &StopFlag) {
+        let made = self.build(number, request, meter, stop);
+        let (fresh, rebuilt) = match made {
+            Ok(made) => made,
+            Err(cause) => return self.give_up(number, cause),
+        };
+        let (view, sequence) = (self.name, rebuilt.sequence.0);
+        if rebuilt.is_same() {
+            info!(view, sequence, "a view was rebuilt and came back the same");
+        } else {
+            let rows = rebuilt.differences.count;
+            error!(view, sequence, rows, "a view was rebuilt and was not the same");
+        }
+        if request.swap && rebuilt.is_same() {
+            return self.take_place(number, fresh, rebuilt, request, stop);
+        }
+        let until = Instant::now() + request.kept;
+        let outcome = RebuildOutcome::Ready(Arc::clone(&rebuilt));
+        let fresh = Box::new(fresh);
+        let phase = Phase::Ready { number, fresh, rebuilt, request: request.clone(), until };
+        self.enter(phase, Some((number, outcome)));
+        self.keep(until, |phase| matches!(phase, Phase::Ready { number: of, .. } if *of == number));
+    }
+
+    fn build(
+        &self,
+        number: u64,
+        request: &RebuildRequest,
+        meter: &Arc<BuildMeter>,
+        stop: &StopFlag,
+    ) -> Result<(Fresh<V>, Arc<Rebuilt>), NotMade> {
+        let mut fresh = Fresh { view: V::default(), at: Sequence::ZERO };
+        let mut pace = Pace::new(meter, request.most_events_per_second);
+        aside(request.on_thread, stop, || self.follow_log(&mut fresh, |reached| pace.step(reached)))?;
+        let phase = Phase::Comparing { number, at: fresh.at, stop: stop.clone() };
+        self.enter(phase, None);
+        // On a thread of usual priority: the fold waits for the copy.
+        let (live, sequence) = self.live().copy();
+        let rebuilt = aside(request.on_thread, stop, || {
+            self.follow_until(&mut fresh, sequence, |_| stop::check())?;
+            Ok(Rebuilt::compare(&live, &fresh.view, sequence))
+        })?;
+        Ok((fresh, Arc::new(rebuilt)))
+    }
+
+    /// Takes over what a generation lacks, until it is nearly level with the live one.
+    fn follow_log(&self, fresh: &mut Fresh<V>, mut step: impl FnMut(Sequence)) -> Result<(), ReplayFault> {
+        loop {
+            let until = self.live().position();
+            self.follow_until(fresh, until, &mut step)?;
+            if self.live().position().0 - fresh.at.0 <= LEVEL {
+                return Ok(());
+            }
+        }
+    }
+
+    fn follow_until(
+        &self,
+        fresh: &mut Fresh<V>,
+        until: Sequence,
+        step: impl FnMut(Sequence),
+    ) -> Result<(), ReplayFault> {
+        if fresh.at < until {
+            replay_stepwise(&*self.store, &mut fresh.view, (fresh.at, until), step)?;
+            fresh.at = until;
+        }
+        Ok(())
+    }
+
+    /// Lets a generation take the place of the live one, which is kept aside.
+    fn take_place(
+        &self,
+        number: u64,
+        mut fresh: Fresh<V>,
+        rebuilt: Arc<Rebuilt>,
+        request: &RebuildRequest,
+        stop: &StopFlag,
+    ) {
+        self.enter(Phase::Swapping { number, at: fresh.at, stop: stop.clone() }, None);
+        let level =
+            aside(request.on_thread, stop, || self.follow_log(&mut fresh, |_| stop::check()));
+        if let Err(cause) = level {
+            return self.give_up(number, cause);
+        }
+        let swapped = {
+            let _turn = self.turn.lock();
+            let live = self.live();
+            let until = live.position();
+            self.follow_until(&mut fresh, until, |_| ()).map(|()| {
+                let Fresh { view, at } = fresh;
+                self.put_live(Arc::new(ViewGeneration::new(number, view, at)));
+                live
+            })
+        };
+        self.tell(|_| ());
+        let generation = match swapped {
+            Ok(old) => old,
+            Err(fault) => return self.give_up(number, NotMade::Failed(fault.to_string().into())),
+        };
+        let old = generation.number;
+        info!(view = self.name, generation = number, "a generation of a view is live");
+        // A failure is logged.
+        let _ = self.take_snapshot();
+        let until = Instant::now() + request.kept;
+        let outcome = RebuildOutcome::Swapped(Arc::clone(&rebuilt));
+        let phase = Phase::Previous { generation, rebuilt, on_thread: request.on_thread, until };
+        self.enter(phase, Some((number, outcome)));
+        self.keep(until, |phase| {
+            matches!(phase, Phase::Previous { generation, .. } if generation.number == old)
+        });
+    }
+
+    /// Lets the old generation take its place again.
+    fn take_place_again(
+        &self,
+        old: &Arc<ViewGeneration<V>>,
+        rebuilt: Arc<Rebuilt>,
+        on_thread: fn(),
+        stop: &StopFlag,
+    ) {
+        // From now on this thread has it follow, and nobody else.
+        let turn = self.turn.lock();
+        *self.draining.lock() = None;
+        drop(turn);
+        let number = self.live().number;
+        let level = aside(on_thread, stop, || {
+            while !old.is_settled() {
+                stop::check();
+                thread::sleep(NAP);
+            }
+            loop {
+                let position = old.position();
+                let live = self.live().position();
+                if live.0 - position.0 <= LEVEL {
+                    return Ok(());
+                }
+                stop::check();
+                self.advance(old, Sequence(live.0.min(position.0 + PIECE)))?;
+            }
+        });
+        if let Err(cause) = level {
+            return self.give_up(number, cause);
+        }
+        let swapped = {
+            let _turn = self.turn.lock();
+            let until = self.live().position();
+            self.advance(old, until).map(|()| self.put_live(Arc::clone(old)))
+        };
+        self.tell(|_| ());
+        if let Err(fault) = swapped {
+            return self.give_up(number, NotMade::Failed(fault.to_string().into()));
+        }
+        info!(view = self.name, generation = old.number, "a generation of a view is live again");
+        let _ = self.take_snapshot();
+        self.enter(Phase::Idle, Some((number, RebuildOutcome::SwappedBack(rebuilt))));
+    }
+
+    /// Takes over events into a generation that readers may still read.
+    fn advance(&self, generation: &ViewGeneration<V>, until: Sequence) -> Result<(), ReplayFault> {
+        let mut kept = generation.kept.write();
+        let after = kept.position;
+        if after < until {
+            replay(&*self.store, &mut kept.view, (after, until), |_| ())?;
+            kept.position = until;
+        }
+        Ok(())
+    }
+
+    /// The one step that readers see. The caller has the turn, and the generation is at the position of the live one.
+    fn put_live(&self, generation: Arc<ViewGeneration<V>>) {
+        let old = std::mem::replace(&mut *self.live.write(), generation);
+        *self.draining.lock() = Some(Draining::new(old));
+    }
+
+    /// Keeps what is aside until it is gone, or for so long; then it is discarded.
+    fn keep(&self, until: Instant, is_it: impl Fn(&Phase<V>) -> bool) {
+        let mut state = self.desk.state.lock();
+        while is_it(&state.phase) {
+            if state.is_closed || self.desk.changed.wait_until(&mut state, until).timed_out() {
+                if !is_it(&state.phase) {
+                    return;
+                }
+                if let Phase::Ready { number, .. } = &state.phase {
+                    state.latest = Some((*number, RebuildOutcome::Cancelled));
+                }
+                let old = std::mem::replace(&mut state.phase, Phase::Idle);
+                drop(state);
+                drop(old);
+                return self.desk.tell();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
