@@ -380,9 +380,33 @@ impl<V> RebuildDesk<V> {
     }
 }
 
-impl<V: View> Runner<V> {
+/// A view whose generations can be changed, whatever it holds.
+pub trait RebuiltView: Send + Sync {
     /// The generations of the view, as they are now.
-    pub fn generations(&self) -> ViewGenerations {
+    fn generations(&self) -> ViewGenerations;
+
+    /// Tells of each change of the generations; how far they are built is no change.
+    fn generations_changed(&self) -> watch::Receiver<u64>;
+
+    /// Begins to build a generation from the first event, on a thread of its own; which one it is. An old generation that
+    /// is equal to the live one makes room for it.
+    fn begin_rebuild(&self, request: RebuildRequest) -> Result<u64, RebuildFault>;
+
+    /// Stops a build, or discards a generation that waits for a swap.
+    fn cancel_rebuild(&self) -> Result<(), RebuildFault>;
+
+    /// Lets the generation that waits take the place of the live one, also if it differs.
+    fn swap_rebuilt(&self) -> Result<(), RebuildFault>;
+
+    /// Discards the old generation: the live one is as it should be.
+    fn confirm_rebuilt(&self) -> Result<(), RebuildFault>;
+
+    /// Lets the old generation take its place again, as soon as it is level with the log; the new one is discarded.
+    fn swap_back(&self) -> Result<(), RebuildFault>;
+}
+
+impl<V: View> RebuiltView for Runner<V> {
+    fn generations(&self) -> ViewGenerations {
         let shared = &*self.shared;
         let head = shared.feed.head().last;
         let now = Instant::now();
@@ -412,14 +436,11 @@ impl<V: View> Runner<V> {
         ViewGenerations { view: shared.name, live: live.number, position: live.position(), aside, latest }
     }
 
-    /// Tells of each change of the generations; how far they are built is no change.
-    pub fn generations_changed(&self) -> watch::Receiver<u64> {
+    fn generations_changed(&self) -> watch::Receiver<u64> {
         self.shared.desk.told.subscribe()
     }
 
-    /// Begins to build a generation from the first event, on a thread of its own; which one it is. An old generation that
-    /// is equal to the live one makes room for it.
-    pub fn begin_rebuild(&self, request: RebuildRequest) -> Result<u64, RebuildFault> {
+    fn begin_rebuild(&self, request: RebuildRequest) -> Result<u64, RebuildFault> {
         let name = self.shared.name;
         let mut state = self.shared.desk.state.lock();
         let under_way = |state| Err(RebuildFault::UnderWay { name, state });
@@ -449,36 +470,7 @@ impl<V: View> Runner<V> {
         Ok(number)
     }
 
-    /// Waits until a rebuild has ended or waits for a swap, so long at most.
-    pub async fn rebuilt(&self, number: u64, patience: Duration) -> Option<RebuildOutcome> {
-        let mut told = self.shared.desk.told.subscribe();
-        let until = tokio::time::Instant::now() + patience;
-        loop {
-            told.mark_unchanged();
-            let latest = self.shared.desk.state.lock().latest.clone();
-            if let Some((_, outcome)) = latest.filter(|(of, _)| *of == number) {
-                return Some(outcome);
-            }
-            tokio::time::timeout_at(until, told.changed()).await.ok()?.ok()?;
-        }
-    }
-
-    /// Makes a generation and waits for its end, for a thread without a runtime.
-    pub fn rebuild(&self, request: RebuildRequest) -> Result<Arc<Rebuilt>, RebuildFault> {
-        let number = self.begin_rebuild(request)?;
-        let desk = &self.shared.desk;
-        let mut state = desk.state.lock();
-        loop {
-            let latest = state.latest.as_ref().filter(|(of, _)| *of == number);
-            if let Some((_, outcome)) = latest {
-                return outcome.clone().into_rebuilt(self.shared.name);
-            }
-            desk.changed.wait(&mut state);
-        }
-    }
-
-    /// Stops a build, or discards a generation that waits for a swap.
-    pub fn cancel_rebuild(&self) -> Result<(), RebuildFault> {
+    fn cancel_rebuild(&self) -> Result<(), RebuildFault> {
         let desk = &self.shared.desk;
         let mut state = desk.state.lock();
         let old = match &state.phase {
@@ -500,8 +492,7 @@ impl<V: View> Runner<V> {
         Ok(())
     }
 
-    /// Lets the generation that waits take the place of the live one, also if it differs.
-    pub fn swap_rebuilt(&self) -> Result<(), RebuildFault> {
+    fn swap_rebuilt(&self) -> Result<(), RebuildFault> {
         let name = self.shared.name;
         let mut state = self.shared.desk.state.lock();
         let (number, at) = match &state.phase {
@@ -521,8 +512,7 @@ impl<V: View> Runner<V> {
         Ok(())
     }
 
-    /// Discards the old generation: the live one is as it should be.
-    pub fn confirm_rebuilt(&self) -> Result<(), RebuildFault> {
+    fn confirm_rebuilt(&self) -> Result<(), RebuildFault> {
         let desk = &self.shared.desk;
         let mut state = desk.state.lock();
         let Phase::Previous { .. } = &state.phase else {
@@ -535,8 +525,7 @@ impl<V: View> Runner<V> {
         Ok(())
     }
 
-    /// Lets the old generation take its place again, as soon as it is level with the log; the new one is discarded.
-    pub fn swap_back(&self) -> Result<(), RebuildFault> {
+    fn swap_back(&self) -> Result<(), RebuildFault> {
         let name = self.shared.name;
         let mut state = self.shared.desk.state.lock();
         let (number, at) = match &state.phase {
@@ -555,6 +544,35 @@ impl<V: View> Runner<V> {
         drop(state);
         self.shared.desk.tell();
         Ok(())
+    }
+}
+
+impl<V: View> Runner<V> {
+    /// Makes a generation and waits for its end, for a thread without a runtime.
+    pub fn rebuild(&self, request: RebuildRequest) -> Result<Arc<Rebuilt>, RebuildFault> {
+        let number = self.begin_rebuild(request)?;
+        let desk = &self.shared.desk;
+        let mut state = desk.state.lock();
+        loop {
+            let latest = state.latest.as_ref().filter(|(of, _)| *of == number);
+            if let Some((_, outcome)) = latest {
+                return outcome.clone().into_rebuilt(self.shared.name);
+            }
+            desk.changed.wait(&mut state);
+        }
+    }
+}
+
+/// Waits until a rebuild has ended or waits for a swap, so long at most.
+pub async fn rebuilt(view: &dyn RebuiltView, number: u64, patience: Duration) -> Option<RebuildOutcome> {
+    let mut told = view.generations_changed();
+    let until = tokio::time::Instant::now() + patience;
+    loop {
+        told.mark_unchanged();
+        if let Some((_, outcome)) = view.generations().latest.filter(|(of, _)| *of == number) {
+            return Some(outcome);
+        }
+        tokio::time::timeout_at(until, told.changed()).await.ok()?.ok()?;
     }
 }
 

@@ -26,6 +26,7 @@ mod preview;
 mod prices;
 pub mod projects;
 mod proofs;
+mod rebuilds;
 pub mod query;
 mod revenue;
 pub(crate) mod routes;

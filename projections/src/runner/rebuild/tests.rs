@@ -9,7 +9,7 @@ use slapledger_core::log::memory::MemoryStore;
 use super::super::ViewOptions;
 use super::super::tests::{ask, begin, open, wait};
 use super::*;
-use crate::replay::rebuild;
+use crate::replay;
 use crate::rows::RowChange;
 use crate::view::{Projection, get, put};
 
@@ -68,14 +68,14 @@ fn stamp(test: usize, stamp: u64) {
 }
 
 /// A ledger with some requests, and a view of it.
-struct Trial<const TEST: usize> {
+struct RebuildTrial<const TEST: usize> {
     store: MemoryStore,
     ledger: Ledger,
     runner: Runner<Stamped<TEST>>,
     asked: AtomicU64,
 }
 
-impl<const TEST: usize> Trial<TEST> {
+impl<const TEST: usize> RebuildTrial<TEST> {
     fn new(options: ViewOptions) -> Self {
         let store = MemoryStore::new();
         let ledger = open(&store);
@@ -134,14 +134,14 @@ fn slow() -> RebuildRequest {
 
 #[test]
 fn an_equal_generation_takes_its_place_and_the_old_one_is_kept() {
-    let trial = Trial::<0>::new(ViewOptions::default());
+    let trial = RebuildTrial::<0>::new(ViewOptions::default());
     let first = trial.runner.generations();
     assert_eq!((first.live, first.aside, first.latest), (1, None, None));
     let number = trial.runner.begin_rebuild(RebuildRequest::default()).expect("nothing goes on");
-    let outcome = wait(trial.runner.rebuilt(number, Duration::from_secs(60)));
-    let Some(RebuildOutcome::Swapped(rebuilt)) = outcome else { panic!("{outcome:?}") };
-    assert!(rebuilt.is_same());
-    assert_eq!((rebuilt.sequence, rebuilt.differences.count), (trial.runner.position(), 0));
+    let outcome = wait(rebuilt(&trial.runner, number, Duration::from_secs(60)));
+    let Some(RebuildOutcome::Swapped(found)) = outcome else { panic!("{outcome:?}") };
+    assert!(found.is_same());
+    assert_eq!((found.sequence, found.differences.count), (trial.runner.position(), 0));
     let now = trial.runner.generations();
     let aside = now.aside.expect("the old one");
     assert_eq!((now.live, aside.number, aside.state.as_str()), (2, 1, "previous"));
@@ -156,7 +156,7 @@ fn an_equal_generation_takes_its_place_and_the_old_one_is_kept() {
 
 #[test]
 fn a_build_says_how_far_it_is_and_can_be_cancelled() {
-    let trial = Trial::<1>::new(ViewOptions::default());
+    let trial = RebuildTrial::<1>::new(ViewOptions::default());
     let number = trial.runner.begin_rebuild(slow()).expect("nothing goes on");
     let Some(AsideState::Building(progress)) = trial.state() else { panic!("{:?}", trial.state()) };
     assert_eq!(progress.total, trial.ledger.head().last);
@@ -167,7 +167,7 @@ fn a_build_says_how_far_it_is_and_can_be_cancelled() {
     assert_eq!(trial.runner.swap_back(), Err(RebuildFault::NoPrevious { name: "stamped" }));
     assert_eq!(trial.runner.confirm_rebuilt(), Err(RebuildFault::NoPrevious { name: "stamped" }));
     trial.runner.cancel_rebuild().expect("it is building");
-    let outcome = wait(trial.runner.rebuilt(number, Duration::from_secs(60)));
+    let outcome = wait(rebuilt(&trial.runner, number, Duration::from_secs(60)));
     assert_eq!((outcome, trial.state()), (Some(RebuildOutcome::Cancelled), None));
     assert_eq!(trial.runner.cancel_rebuild(), Err(RebuildFault::NothingToCancel { name: "stamped" }));
     assert_eq!((trial.runner.generations().live, trial.runner.status().rebuilding), (1, None));
@@ -176,7 +176,7 @@ fn a_build_says_how_far_it_is_and_can_be_cancelled() {
 
 #[test]
 fn a_generation_that_differs_waits_for_its_swap_and_can_be_swapped_back() {
-    let trial = Trial::<2>::new(ViewOptions::default());
+    let trial = RebuildTrial::<2>::new(ViewOptions::default());
     stamp(2, 7);
     let rebuilt = trial.runner.rebuild(RebuildRequest::default()).expect("it is compared");
     assert!(!rebuilt.is_same());
@@ -206,7 +206,7 @@ fn a_generation_that_differs_waits_for_its_swap_and_can_be_swapped_back() {
 
 #[test]
 fn an_equal_generation_waits_if_that_is_asked_for_and_may_be_cancelled() {
-    let trial = Trial::<3>::new(ViewOptions::default());
+    let trial = RebuildTrial::<3>::new(ViewOptions::default());
     let kept = RebuildRequest { swap: false, ..RebuildRequest::default() };
     assert!(trial.runner.rebuild(kept.clone()).expect("it is compared").is_same());
     assert_eq!((trial.name(), trial.runner.generations().live), (Some("ready"), 1));
@@ -225,7 +225,7 @@ fn an_equal_generation_waits_if_that_is_asked_for_and_may_be_cancelled() {
 /// Many readers, of one read and of several, while requests come in and generations are swapped to and fro.
 #[test]
 fn no_reader_sees_a_mixture() {
-    let trial = Trial::<4>::new(ViewOptions::default());
+    let trial = RebuildTrial::<4>::new(ViewOptions::default());
     let done = AtomicBool::new(false);
     let seen = thread::scope(|scope| {
         let reader = || {
@@ -277,7 +277,7 @@ fn no_reader_sees_a_mixture() {
     let mut twins = BTreeMap::new();
     for (at, count) in seen {
         let twin = twins.entry(at).or_insert_with(|| {
-            rebuild::<Stamped<4>>(&trial.store.reopen(), at, |_| ()).expect("readable").rows.len()
+            replay::rebuild::<Stamped<4>>(&trial.store.reopen(), at, |_| ()).expect("readable").rows.len()
         });
         assert_eq!(count, *twin, "as of {at}");
     }
@@ -286,7 +286,7 @@ fn no_reader_sees_a_mixture() {
 
 #[test]
 fn a_request_goes_on_with_the_generation_it_began_with() {
-    let trial = Trial::<5>::new(ViewOptions::default());
+    let trial = RebuildTrial::<5>::new(ViewOptions::default());
     let lease = trial.runner.lease();
     stamp(5, 3);
     trial.runner.rebuild(RebuildRequest::default()).expect("it is compared");
@@ -312,7 +312,7 @@ fn a_request_goes_on_with_the_generation_it_began_with() {
 fn a_restart_continues_with_the_live_generation() {
     let folder = tempfile::tempdir().expect("a folder");
     let options = ViewOptions { folder: Some(folder.path().to_owned()), ..ViewOptions::default() };
-    let trial = Trial::<6>::new(options.clone());
+    let trial = RebuildTrial::<6>::new(options.clone());
     trial.runner.begin_rebuild(slow()).expect("nothing goes on");
     trial.ledger.shut_down().expect("it shuts down");
     trial.runner.finish().expect("it finishes");
@@ -344,7 +344,7 @@ fn a_restart_continues_with_the_live_generation() {
 
 #[test]
 fn a_log_that_cannot_be_read_is_told_and_the_live_generation_stays() {
-    let trial = Trial::<7>::new(ViewOptions::default());
+    let trial = RebuildTrial::<7>::new(ViewOptions::default());
     let store = Arc::new(trial.store.reopen());
     let reads = Arc::clone(&store) as Arc<dyn slapledger_core::log::store::EventStore>;
     let start = Runner::<Stamped<7>>::start;
