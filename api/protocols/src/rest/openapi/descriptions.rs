@@ -294,7 +294,6 @@ pub(super) const DESCRIPTIONS: &[(&str, &str)] = &[
         "listGenerations",
         "Lists the generation of a projection that answers readers, and the one aside, with its progress.",
     ),
-    ("followGenerations", "Sends the progress of a rebuild each second, until it ends or waits for a swap."),
     ("cancelRebuild", "Stops a rebuild, or discards a generation that waits for a swap."),
     ("swapRebuilt", "Replaces the live generation by the one that waits, also if they differ."),
     ("confirmRebuilt", "Discards the previous generation, which cannot be swapped back any more."),
