@@ -1,3 +1,7 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
 use axum::body::Body;
 use serde_json::{Value, json};
 use slapledger_usecases::caller::FIRST_PARTY;
@@ -123,4 +127,83 @@ fn readers_of_the_stream_are_told_until_the_rebuild_ends() {
     read(&mut stream, "\"outcome\":\"cancelled\"");
     read(&mut stream, "there is no such text");
     assert!(stream.is_over(), "{}", stream.text());
+}
+
+/// Has a projection rebuilt and swapped, however long that takes.
+fn replaced(kit: &Kit, name: &str) {
+    let (status, answer) = rebuilt(kit, name, &json!({}));
+    if status == StatusCode::OK {
+        assert_eq!((&answer["same"], &answer["swapped"]), (&json!(true), &json!(true)), "{answer:#}");
+        return;
+    }
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer:#}");
+    let number = &answer["items"][1]["number"];
+    let latest = loop {
+        let latest = generations(kit, name)["latest"].take();
+        if latest["number"] == *number {
+            break latest;
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(latest["outcome"], "swapped", "{latest:#}");
+}
+
+/// Readers while usage comes in and views are replaced. The slow twin derives the views as of the sequence that an answer
+/// names, and must give the same bytes.
+#[test]
+fn answers_during_rebuilds_are_those_as_of_their_sequences() {
+    let kit = kit();
+    kit.set("2026-10-02T00:00:00Z");
+    let book = kit.post("/v1/price-books", "application/toml", slapledger_fixtures::STANDARD_PRICES);
+    assert_eq!(book.status, StatusCode::CREATED, "{book:?}");
+    let resource = "service_module/cpu_load_percent";
+    let usage =
+        "/v1/usage?instance=SOFTINST-1&resource=service_module/cpu_load_percent&period=2026-10-01/2026-10-02";
+    let paths = ["/v1/instances", "/v1/computers", usage];
+    let done = AtomicBool::new(false);
+    let read = |path: &'static str| {
+        let mut seen = BTreeMap::new();
+        while !done.load(Ordering::Relaxed) {
+            let reply = kit.get(path);
+            assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+            let sequence = reply.headers["slapledger-sequence"].to_str().expect("a number").to_owned();
+            let known = seen.entry(sequence).or_insert_with(|| reply.body.clone());
+            assert_eq!(*known, reply.body, "{path}: two answers as of one event");
+        }
+        (path, seen)
+    };
+    let write = || {
+        let mut sent = 0;
+        while !done.load(Ordering::Relaxed) {
+            let event = json!({
+                "specversion": "1.0", "type": "org.slapos.usage", "source": "COMP-1", "id": format!("event {sent}"),
+                "subject": "slappart0", "data": {"resource": resource, "quantity": "1",
+                    "start": "2026-10-01T00:00:00Z", "stop": "2026-10-01T01:00:00Z"},
+            });
+            let answer = kit.post("/v1/usage-events", "application/cloudevents+json", event.to_string());
+            assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+            sent += 1;
+        }
+    };
+    let seen = thread::scope(|scope| {
+        let read = &read;
+        let readers = paths.map(|path| scope.spawn(move || read(path)));
+        let writer = scope.spawn(write);
+        for _ in 0..5 {
+            replaced(&kit, "instances");
+            replaced(&kit, "metering");
+        }
+        done.store(true, Ordering::Relaxed);
+        writer.join().expect("it writes");
+        readers.map(|reader| reader.join().expect("it reads"))
+    });
+    for (path, seen) in seen {
+        assert!(!seen.is_empty());
+        // Each takes as long as reading the log: some of them, from first to last.
+        for (sequence, body) in seen.iter().step_by(seen.len().div_ceil(12)) {
+            let joint = if path.contains('?') { '&' } else { '?' };
+            let twin = kit.get(&format!("{path}{joint}as_of={sequence}"));
+            assert_eq!((twin.status, &twin.body), (StatusCode::OK, body), "{path} as of {sequence}");
+        }
+    }
 }
