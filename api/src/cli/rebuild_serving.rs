@@ -83,7 +83,8 @@ fn print(views: &[Value], json: bool) -> anyhow::Result<()> {
         say!("{}", json!({"items": views}));
         return Ok(());
     }
-    let mut list = table(&["view", "|generation", "state", "|position", "|events/s", "|left", "|kept"], &[]);
+    let headings = ["view", "generation", "state", "position", "events/s", "left", "kept"];
+    let mut list = table(&headings, &[1, 3, 4, 5, 6]);
     for view in views {
         for item in view["items"].as_array().context("the server's answer has no items")? {
             let number = |name: &str| item[name].as_u64().map(|number| number.to_string()).unwrap_or_default();
