@@ -868,6 +868,7 @@ rebuilt-lede = Derived again from the first event to sequence { $sequence }, and
 rebuilt-then = The new generation is in use now. The previous one is kept for a while, and can be used again.
 rebuilt-waits = The new generation waits, and the previous one is in use. A difference means that what is in use does not follow from the log: tell those who maintain the program.
 rebuilding-lede = The view is derived again while the one in use answers. The page of operation shows how far it is.
+rebuild-failed = The last rebuild failed
 row-table = Table
 row-key = Row
 row-change-added = In the new generation alone

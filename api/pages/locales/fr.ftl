@@ -868,6 +868,7 @@ rebuilt-lede = Dérivée à nouveau du premier événement à la séquence { $se
 rebuilt-then = La nouvelle génération sert maintenant. La précédente est gardée un temps, et peut servir à nouveau.
 rebuilt-waits = La nouvelle génération attend, la précédente sert. Une différence signifie que ce qui sert ne découle pas du journal : prévenez ceux qui maintiennent le programme.
 rebuilding-lede = La vue est dérivée à nouveau pendant que celle en service répond. La page d’exploitation montre l’avancement.
+rebuild-failed = La dernière reconstruction a échoué
 row-table = Table
 row-key = Ligne
 row-change-added = Dans la nouvelle génération seulement

@@ -642,6 +642,29 @@ impl<V: View> RunnerShared<V> {
         self.enter(Phase::Idle, Some((number, outcome)));
     }
 
+    /// Goes on to a phase, unless somebody cancelled it meanwhile; whether it does.
+    fn proceed(
+        &self,
+        (number, stop): (u64, &StopFlag),
+        phase: Phase<V>,
+        latest: Option<RebuildOutcome>,
+    ) -> bool {
+        let mut state = self.desk.state.lock();
+        // Cancelling takes the same lock: what is cancelled after this is told that it cannot be.
+        if stop.is_raised() {
+            drop(state);
+            self.give_up(number, NotMade::Stopped);
+            return false;
+        }
+        state.phase = phase;
+        if let Some(outcome) = latest {
+            state.latest = Some((number, outcome));
+        }
+        drop(state);
+        self.desk.tell();
+        true
+    }
+
     /// Goes on to a phase.
     fn enter(&self, phase: Phase<V>, latest: Option<(u64, RebuildOutcome)>) {
         let mut state = self.desk.state.lock();
@@ -655,7 +678,13 @@ impl<V: View> RunnerShared<V> {
     }
 
     /// Builds a generation, compares it, and lets it take its place or wait.
-    fn make(&self, number: u64, request: &RebuildRequest, meter: &Arc<BuildMeter>, stop: &StopFlag) {
+    fn make(
+        self: &Arc<Self>,
+        number: u64,
+        request: &RebuildRequest,
+        meter: &Arc<BuildMeter>,
+        stop: &StopFlag,
+    ) {
         let made = self.build(number, request, meter, stop);
         let (fresh, rebuilt) = match made {
             Ok(made) => made,
@@ -675,7 +704,9 @@ impl<V: View> RunnerShared<V> {
         let outcome = RebuildOutcome::Ready(Arc::clone(&rebuilt));
         let fresh = Box::new(fresh);
         let phase = Phase::Ready { number, fresh, rebuilt, request: request.clone(), until };
-        self.enter(phase, Some((number, outcome)));
+        if !self.proceed((number, stop), phase, Some(outcome)) {
+            return;
+        }
         self.keep(until, |phase| matches!(phase, Phase::Ready { number: of, .. } if *of == number));
     }
 
@@ -690,7 +721,9 @@ impl<V: View> RunnerShared<V> {
         let mut pace = Pace::new(meter, request.most_events_per_second);
         aside(request.on_thread, stop, || self.follow_log(&mut fresh, |reached| pace.step(reached)))?;
         let phase = Phase::Comparing { number, at: fresh.at, stop: stop.clone() };
-        self.enter(phase, None);
+        if !self.proceed((number, stop), phase, None) {
+            return Err(NotMade::Stopped);
+        }
         // On a thread of usual priority: the fold waits for the copy.
         let (live, sequence) = self.live().copy();
         let rebuilt = aside(request.on_thread, stop, || {
@@ -726,33 +759,25 @@ impl<V: View> RunnerShared<V> {
 
     /// Lets a generation take the place of the live one, which is kept aside.
     fn take_place(
-        &self,
+        self: &Arc<Self>,
         number: u64,
         mut fresh: Fresh<V>,
         rebuilt: Arc<Rebuilt>,
         request: &RebuildRequest,
         stop: &StopFlag,
     ) {
-        self.enter(Phase::Swapping { number, at: fresh.at, stop: stop.clone() }, None);
-        let level =
-            aside(request.on_thread, stop, || self.follow_log(&mut fresh, |_| stop::check()));
+        let phase = Phase::Swapping { number, at: fresh.at, stop: stop.clone() };
+        if !self.proceed((number, stop), phase, None) {
+            return;
+        }
+        let level = aside(request.on_thread, stop, || self.follow_log(&mut fresh, |_| stop::check()));
         if let Err(cause) = level {
             return self.give_up(number, cause);
         }
-        let swapped = {
-            let _turn = self.turn.lock();
-            let live = self.live();
-            let until = live.position();
-            self.follow_until(&mut fresh, until, |_| ()).map(|()| {
-                let Fresh { view, at } = fresh;
-                self.put_live(Arc::new(ViewGeneration::new(number, view, at)));
-                live
-            })
-        };
-        self.tell(|_| ());
-        let generation = match swapped {
+        let Fresh { view, at } = fresh;
+        let generation = match self.swap(Arc::new(ViewGeneration::new(number, view, at))) {
             Ok(old) => old,
-            Err(fault) => return self.give_up(number, NotMade::Failed(fault.to_string().into())),
+            Err(cause) => return self.give_up(number, NotMade::Failed(cause.into())),
         };
         let old = generation.number;
         info!(view = self.name, generation = number, "a generation of a view is live");
@@ -769,7 +794,7 @@ impl<V: View> RunnerShared<V> {
 
     /// Lets the old generation take its place again.
     fn take_place_again(
-        &self,
+        self: &Arc<Self>,
         old: &Arc<ViewGeneration<V>>,
         rebuilt: Arc<Rebuilt>,
         on_thread: fn(),
@@ -798,14 +823,8 @@ impl<V: View> RunnerShared<V> {
         if let Err(cause) = level {
             return self.give_up(number, cause);
         }
-        let swapped = {
-            let _turn = self.turn.lock();
-            let until = self.live().position();
-            self.advance(old, until).map(|()| self.put_live(Arc::clone(old)))
-        };
-        self.tell(|_| ());
-        if let Err(fault) = swapped {
-            return self.give_up(number, NotMade::Failed(fault.to_string().into()));
+        if let Err(cause) = self.swap(Arc::clone(old)) {
+            return self.give_up(number, NotMade::Failed(cause.into()));
         }
         info!(view = self.name, generation = old.number, "a generation of a view is live again");
         let _ = self.take_snapshot();
@@ -823,10 +842,28 @@ impl<V: View> RunnerShared<V> {
         Ok(())
     }
 
-    /// The one step that readers see. The caller has the turn, and the generation is at the position of the live one.
-    fn put_live(&self, generation: Arc<ViewGeneration<V>>) {
-        let old = std::mem::replace(&mut *self.live.write(), generation);
-        *self.draining.lock() = Some(Draining::new(old));
+    /// Brings a generation level with the live one, while the fold waits, and lets it take its place; the one before. What
+    /// its last events leave to be done apart is done apart.
+    fn swap(self: &Arc<Self>, generation: Arc<ViewGeneration<V>>) -> Result<Arc<ViewGeneration<V>>, String> {
+        let turn = self.turn.lock();
+        let live = self.live();
+        let until = live.position();
+        loop {
+            let position = generation.position();
+            if position >= until {
+                break;
+            }
+            let ended = || format!("the feed ends at {position}, before {until}");
+            let group = self.feed.next(position)?.ok_or_else(ended)?;
+            let wanted = group.partition_point(|event| event.sequence <= until);
+            self.take_over_into(&generation, &group[..wanted])?;
+        }
+        // The one step that readers see.
+        *self.live.write() = generation;
+        *self.draining.lock() = Some(Draining::new(Arc::clone(&live)));
+        drop(turn);
+        self.tell(|_| ());
+        Ok(live)
     }
 
     /// Keeps what is aside until it is gone, or for so long; then it is discarded.

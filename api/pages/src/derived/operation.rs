@@ -50,6 +50,11 @@ fn aside(view: &DerivedFrom<'_>, name: &str) -> Value {
     json!({"it": aside, "changes": changes, "differences": differences})
 }
 
+/// Why the last rebuild of a view failed, if it did.
+fn failed(view: &DerivedFrom<'_>, name: &str) -> Value {
+    view.answers.get(&part_of(name)).map_or(Value::Null, |generations| generations["latest"]["cause"].clone())
+}
+
 /// Bytes in the largest unit that keeps at least one.
 fn bytes(view: &DerivedFrom<'_>, count: u64) -> String {
     let mut of = (count, "B");
@@ -84,7 +89,8 @@ pub(crate) fn derive(view: &DerivedFrom<'_>) -> Value {
         let since = it["position"].as_u64().zip(it["snapshot"].as_u64());
         let since = since.map(|(position, snapshot)| position.saturating_sub(snapshot));
         let aside = aside(view, text(it, "name"));
-        json!({"it": it, "aside": aside, "since": since, "projections": known.map_or(&["inventory"][..], |(_, projections)| projections)})
+        let failed = failed(view, text(it, "name"));
+        json!({"it": it, "aside": aside, "failed": failed, "since": since, "projections": known.map_or(&["inventory"][..], |(_, projections)| projections)})
     });
     let disk = health["disk"].is_object().then(|| {
         let of = |member: &str| health["disk"][member].as_u64().unwrap_or_default();
