@@ -412,6 +412,7 @@ impl<V: View> RebuiltView for Runner<V> {
         let now = Instant::now();
         let state = shared.desk.state.lock();
         let aside = |number, position, state| Some(AsideGeneration { number, position, state });
+        let mut previous = None;
         let aside = match &state.phase {
             Phase::Idle => None,
             Phase::Building { number, meter, .. } => {
@@ -427,13 +428,20 @@ impl<V: View> RebuiltView for Runner<V> {
             Phase::Previous { generation, rebuilt, until, .. } => {
                 let left = until.saturating_duration_since(now);
                 let state = AsideState::Previous(Arc::clone(rebuilt), left);
-                aside(generation.number, generation.position(), state)
+                previous = Some(Arc::clone(generation));
+                aside(generation.number, Sequence::ZERO, state)
             }
         };
         let latest = state.latest.clone();
         drop(state);
-        let live = shared.live();
-        ViewGenerations { view: shared.name, live: live.number, position: live.position(), aside, latest }
+        // Whoever looks at health takes that lock: it is not held while a fold is waited for.
+        let position = |aside: AsideGeneration| match &previous {
+            Some(generation) => AsideGeneration { position: generation.position(), ..aside },
+            None => aside,
+        };
+        let aside = aside.map(position);
+        let (live, position) = (shared.live().number, shared.progress.borrow().position);
+        ViewGenerations { view: shared.name, live, position, aside, latest }
     }
 
     fn generations_changed(&self) -> watch::Receiver<u64> {
@@ -530,7 +538,7 @@ impl<V: View> RebuiltView for Runner<V> {
         let mut state = self.shared.desk.state.lock();
         let (number, at) = match &state.phase {
             _ if state.is_closed => return Err(RebuildFault::Closed { name }),
-            Phase::Previous { generation, .. } => (generation.number, generation.position()),
+            Phase::Previous { generation, rebuilt, .. } => (generation.number, rebuilt.sequence),
             _ => return Err(RebuildFault::NoPrevious { name }),
         };
         let stop = StopFlag::default();
