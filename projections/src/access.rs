@@ -59,7 +59,10 @@ impl Projection for AccessView {
 
     fn rows(&self, rows: &mut RowDigests) {
         rows.table("projects", self.access.projects());
-        rows.table("credentials", self.access.all().map(|credential| (credential.issued.credential, credential)));
+        rows.table(
+            "credentials",
+            self.access.all().map(|credential| (credential.issued.credential, credential)),
+        );
         rows.value("all credentials", String::new(), &self.access);
         rows.table("log keys", self.log_keys.iter().map(|(sequence, key)| (sequence, key)));
     }

@@ -169,8 +169,7 @@ mod tests {
         differences.add("test", rows(&[(1, 1), (2, 2), (3, 3)]), rows(&[(1, 1), (2, 9), (4, 4)]));
         let listed: Vec<_> =
             differences.first.iter().map(|found| (found.row.key.as_str(), found.change)).collect();
-        let expected =
-            [("2", RowChange::Changed), ("4", RowChange::Added), ("3", RowChange::Removed)];
+        let expected = [("2", RowChange::Changed), ("4", RowChange::Added), ("3", RowChange::Removed)];
         assert_eq!((listed.as_slice(), differences.count), (expected.as_slice(), 3));
         let many: Vec<_> = (0..1000).map(|n| (n, n)).collect();
         let mut differences = RowDifferences::default();

@@ -498,9 +498,7 @@ impl<V: View> RunnerShared<V> {
         }
         let until = Instant::now() + LAST_WORK;
         let mut waiting = self.waiting.lock();
-        while !self.live().is_settled()
-            && !self.moved.wait_until(&mut waiting, until).timed_out()
-        {}
+        while !self.live().is_settled() && !self.moved.wait_until(&mut waiting, until).timed_out() {}
         drop(waiting);
         self.take_snapshot()
     }

@@ -70,7 +70,15 @@ pub struct DocumentCache<K> {
 
 impl<K> Default for DocumentCache<K> {
     fn default() -> Self {
-        Self { kept: Mutex::new(CacheState { all: HashMap::new(), bytes: 0, generation: 0, forgotten: 0, asked: 0 }) }
+        Self {
+            kept: Mutex::new(CacheState {
+                all: HashMap::new(),
+                bytes: 0,
+                generation: 0,
+                forgotten: 0,
+                asked: 0,
+            }),
+        }
     }
 }
 

@@ -51,6 +51,10 @@ pub(super) struct RebuildServing {
 /// What becomes of generations that are there.
 #[derive(Args)]
 #[group(multiple = false)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line, and at most one is set"
+)]
 pub(super) struct GenerationChange {
     /// Show generations and their progress
     #[arg(long, conflicts_with_all = ["throttle", "keep"])]

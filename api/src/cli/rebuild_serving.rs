@@ -11,7 +11,9 @@ use slapledger_client::table::table;
 use slapledger_core::domain::id::Sequence;
 
 use super::progress;
-use super::rebuild::{GenerationChange, RebuildArgs, RebuildServing, RebuiltProjection, of_each_view, report};
+use super::rebuild::{
+    GenerationChange, RebuildArgs, RebuildServing, RebuiltProjection, of_each_view, report,
+};
 
 /// How often the server is asked how far it is.
 const EVERY: Duration = Duration::from_millis(500);
@@ -87,8 +89,10 @@ fn print(views: &[Value], json: bool) -> anyhow::Result<()> {
     let mut list = table(&headings, &[1, 3, 4, 5, 6]);
     for view in views {
         for item in view["items"].as_array().context("the server's answer has no items")? {
-            let number = |name: &str| item[name].as_u64().map(|number| number.to_string()).unwrap_or_default();
-            let seconds = |name: &str| item[name].as_u64().map(|left| format!("{left} s")).unwrap_or_default();
+            let number =
+                |name: &str| item[name].as_u64().map(|number| number.to_string()).unwrap_or_default();
+            let seconds =
+                |name: &str| item[name].as_u64().map(|left| format!("{left} s")).unwrap_or_default();
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             list.add_row([
                 text(&view["view"]),
@@ -163,7 +167,9 @@ fn compared(server: &Server, name: &str, body: &Value) -> anyhow::Result<Value> 
             let outcome = latest["outcome"].as_str().unwrap_or_default();
             match outcome {
                 "cancelled" => bail!("the rebuild of {name} was cancelled"),
-                "failed" => bail!("the rebuild of {name} failed: {}", latest["cause"].as_str().unwrap_or_default()),
+                "failed" => {
+                    bail!("the rebuild of {name} failed: {}", latest["cause"].as_str().unwrap_or_default())
+                }
                 _ => {}
             }
             return Ok(json!({

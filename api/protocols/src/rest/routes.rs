@@ -13,8 +13,8 @@ use super::invoices::{self, notes, ranked, reviews, runs};
 use super::openapi::{self, Routes};
 use super::{
     admin, backups, books, catalogue, clock, computers, credentials, credits, diff, discounts, events,
-    explain, gaps, instances, invoice_proof, parties, preview, prices, projects, proofs, rebuilds, revenue, software,
-    summary, top_ups, trees, usage, what_if,
+    explain, gaps, instances, invoice_proof, parties, preview, prices, projects, proofs, rebuilds, revenue,
+    software, summary, top_ups, trees, usage, what_if,
 };
 use crate::access::Gateway;
 
@@ -494,14 +494,12 @@ fn downloads() -> Routes {
 
 /// What goes on for as long as somebody reads it.
 fn streams() -> Routes {
-    Routes::new()
-        .get("/v1/events/stream", &policy::LOG_FOLLOW, events::follow, events::describe::follow)
-        .get(
-            "/v1/projections/{name}/generations/stream",
-            &policy::LOG_DIGEST,
-            rebuilds::follow,
-            rebuilds::describe::follow,
-        )
+    Routes::new().get("/v1/events/stream", &policy::LOG_FOLLOW, events::follow, events::describe::follow).get(
+        "/v1/projections/{name}/generations/stream",
+        &policy::LOG_DIGEST,
+        rebuilds::follow,
+        rebuilds::describe::follow,
+    )
 }
 
 /// What answers when nothing else does. `document` is filled in when all routes are known.

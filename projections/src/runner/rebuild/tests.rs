@@ -10,7 +10,7 @@ use super::super::ViewOptions;
 use super::super::tests::{ask, begin, open, wait};
 use super::*;
 use crate::replay;
-use crate::rows::RowChange;
+use crate::rows::{RowChange, RowDigests};
 use crate::view::{Projection, get, put};
 
 /// What each test stamps the generations with that begin from now on.
@@ -182,7 +182,10 @@ fn a_generation_that_differs_waits_for_its_swap_and_can_be_swapped_back() {
     assert!(!rebuilt.is_same());
     assert_eq!(rebuilt.differences.count, 20);
     let found = &rebuilt.differences.first[0];
-    assert_eq!((found.projection, found.row.table, found.change), ("stamped", "requests", RowChange::Changed));
+    assert_eq!(
+        (found.projection, found.row.table, found.change),
+        ("stamped", "requests", RowChange::Changed)
+    );
     assert_eq!((trial.name(), trial.stamps()), (Some("ready"), vec![0]));
     let under_way = RebuildFault::UnderWay { name: "stamped", state: "ready" };
     assert_eq!(trial.runner.begin_rebuild(slow()), Err(under_way));
@@ -348,7 +351,8 @@ fn a_log_that_cannot_be_read_is_told_and_the_live_generation_stays() {
     let store = Arc::new(trial.store.reopen());
     let reads = Arc::clone(&store) as Arc<dyn slapledger_core::log::store::EventStore>;
     let start = Runner::<Stamped<7>>::start;
-    let runner = start("stamped", trial.ledger.feed(), reads, ViewOptions::default(), |_| ()).expect("a view");
+    let runner =
+        start("stamped", trial.ledger.feed(), reads, ViewOptions::default(), |_| ()).expect("a view");
     store.fail_read(0);
     let failed = runner.rebuild(RebuildRequest::default());
     assert!(matches!(failed, Err(RebuildFault::Failed { .. })), "{failed:?}");

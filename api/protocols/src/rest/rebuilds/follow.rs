@@ -78,7 +78,8 @@ impl GenerationsReader {
             Ok(form) => form,
             Err(problem) => {
                 self.is_over = true;
-                let details = ProblemDetails::new(problem.status, problem.code, problem.detail.as_str().into());
+                let details =
+                    ProblemDetails::new(problem.status, problem.code, problem.detail.as_str().into());
                 return written("end", &details).ok();
             }
         };

@@ -95,7 +95,8 @@ fn a_generation_waits_is_swapped_and_swapped_back() {
     assert_eq!((states(&back), &back["items"][0]["number"]), (vec!["live"], &json!(1)));
     assert_eq!(back["latest"]["outcome"], "swapped_back");
     for change in ["swap", "confirm", "swap-back"] {
-        let problem = kit.post_json(&format!("/v1/projections/billing/rebuild/{change}"), &json!({})).problem();
+        let problem =
+            kit.post_json(&format!("/v1/projections/billing/rebuild/{change}"), &json!({})).problem();
         assert_eq!(problem.0, 409, "{change}");
     }
     assert_eq!(rebuilt(&kit, "billing", &json!({})).0, StatusCode::OK);
