@@ -10,7 +10,7 @@ use slapledger_projections::{AccessView, Projects, SlapViews, View};
 use crate::Engine;
 
 /// By how much the threads of a rebuild give way to others.
-const NICE: i32 = 5;
+const NICE: i32 = 7;
 
 /// What applies to every rebuild that does not say otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
