@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use slapledger_ca as ca;
 use slapledger_client::private::secret;
 use slapledger_core::domain::usage::UsageLimits;
 use slapledger_core::ledger::ClockBounds;
+use slapledger_engine::rebuilds::RebuildSettings;
 use slapledger_engine::{WriterBounds, free_space};
 use slapledger_net::Connections;
 use slapledger_protocols::access::{RequestLimits, ReverseProxy};
@@ -58,6 +60,8 @@ pub struct Config {
     pub disk: DiskConfig,
     /// Bounds of usage.
     pub usage: UsageConfig,
+    /// How views are rebuilt while the server runs.
+    pub rebuild: RebuildConfig,
     /// Copies that are made while the server runs.
     pub backup: BackupConfig,
     /// When checkpoints of the log are published.
@@ -113,6 +117,32 @@ impl Default for UsageConfig {
         let UsageLimits { most_groups, most_suspended_of_node, most_suspended_of_party } =
             UsageLimits::default();
         Self { most_groups, most_suspended_of_node, most_suspended_of_party }
+    }
+}
+
+/// How views are rebuilt while the server runs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, default)]
+pub struct RebuildConfig {
+    /// Events per second that a rebuild reads, unless its request says otherwise; 0 sets no limit.
+    pub most_events_per_second: u64,
+    /// Seconds that a generation waits for its swap, and the previous one for a confirmation.
+    pub kept_seconds: u64,
+}
+
+impl Default for RebuildConfig {
+    fn default() -> Self {
+        Self { most_events_per_second: 0, kept_seconds: RebuildSettings::default().kept.as_secs() }
+    }
+}
+
+impl From<&RebuildConfig> for RebuildSettings {
+    fn from(config: &RebuildConfig) -> Self {
+        Self {
+            most_events_per_second: NonZeroU64::new(config.most_events_per_second),
+            kept: Duration::from_secs(config.kept_seconds),
+        }
     }
 }
 
@@ -239,6 +269,8 @@ impl Config {
         let silent = self.silent_after_seconds.is_none_or(|seconds| seconds >= LEAST_SILENCE);
         ensure!(silent, "silent_after_seconds must be {LEAST_SILENCE} or more");
         self.check_guards()?;
+        let kept = self.rebuild.kept_seconds;
+        ensure!((60..=604_800).contains(&kept), "rebuild.kept_seconds must be 60 to 604800, not {kept}");
         let interval = self.checkpoints.interval_seconds;
         ensure!(
             (10..=86_400).contains(&interval),
@@ -388,6 +420,10 @@ mod tests {
         );
         let quota = read("[usage]\nmost_suspended_of_party = 100").map(|config| config.guards().usage);
         assert_eq!(quota, Ok(UsageLimits { most_suspended_of_party: 100, ..UsageLimits::default() }));
+        check("[rebuild]\nkept_seconds = 59", "rebuild.kept_seconds must be 60 to 604800, not 59");
+        let slow = read("[rebuild]\nmost_events_per_second = 5000");
+        let slow = slow.map(|config| RebuildSettings::from(&config.rebuild).most_events_per_second);
+        assert_eq!(slow, Ok(NonZeroU64::new(5000)));
         check("[connections]\nmost = 0", "connections.most must be 1 to 1000000, not 0");
         check(
             "[connections]\nmost_head_fields = 1",

@@ -482,9 +482,18 @@ fn users_tokens_projects_and_certificates() {
     let rebuilt = as_admin("rebuild access");
     assert!(rebuilt.contains("access") && rebuilt.contains("equal to what was kept"), "{rebuilt}");
     assert!(as_admin("rebuild").contains("access"));
+    assert!(as_admin("rebuild access --keep --throttle 1000000").contains("equal to what was kept"));
+    assert!(as_admin("rebuild access --status").contains("ready"));
+    assert!(as_admin("rebuild access --swap").contains("previous"));
+    let back = as_admin("rebuild access --swap-back");
+    assert!(back.contains("live") && !back.contains("previous"), "{back}");
+    assert!(as_admin("rebuild --confirm").contains("live"));
+    room.refused(&format!("rebuild --cancel {admin}"), "no view has a generation to cancel");
+    room.refused(&format!("rebuild access --cancel {admin}"), "access has no rebuild to cancel");
     room.refused("token issue --data data --role admin", "open data");
     drop(serving);
     // Anyone who has lost their token makes another where the ledger is.
+    room.refused("rebuild --keep --data data", "only a running server has generations");
     let rebuilt = room.done("rebuild --data data");
     assert!(rebuilt.contains("access"), "{rebuilt}");
     let lost = room.done("token issue --data data --role admin --all-projects");

@@ -25,6 +25,7 @@ use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::top_up::{TopUp, TopUpRequested};
 use slapledger_core::log::envelope::Recorded;
 use slapledger_projections::metering::Metering;
+use slapledger_projections::rows::RowDigests;
 use slapledger_projections::stop::StopFlag;
 use slapledger_projections::view::{Deferred, Projection, View, get, put};
 use slapledger_projections::{CopyOnWrite, Page};
@@ -574,5 +575,39 @@ impl Projection for Billing {
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         put(self, out)
+    }
+
+    fn rows(&self, rows: &mut RowDigests) {
+        rows.table("payers", self.payers.iter());
+        rows.value("taxes", String::new(), &self.taxes);
+        rows.value("histories", String::new(), &self.histories);
+        rows.value("regions", String::new(), &self.regions);
+        rows.value("price books", String::new(), (&self.books, self.trials_by_quantity));
+        rows.table("redeemed codes", self.redeemed.iter());
+        rows.table("published", self.published.iter());
+        rows.keyed("overrides", self.overrides.iter());
+        rows.table("overrides by customer", self.overrides_by_customer.iter());
+        rows.table("runs", self.runs.iter());
+        let place = |at: &DocumentPlace| format!("{} {} {}", at.run, at.payer, at.note);
+        rows.table("documents", self.documents.iter().map(|(at, document)| (place(at), document)));
+        rows.table("issued", self.issued.iter());
+        rows.table("documents of payers", self.of_payer.iter());
+        rows.table("parts", self.parts.iter());
+        rows.value("reviews", String::new(), &self.reviews);
+        rows.value("remainders", String::new(), &self.remainders);
+        rows.value("balances", String::new(), &self.balances);
+        rows.table("voided", self.voided.iter());
+        rows.table("in advance", self.in_advance.iter());
+        rows.keyed("charges", self.charges.iter());
+        rows.table("corrections", self.corrections.iter());
+        rows.table("open charges", self.open_charges.iter());
+        rows.value("credits", String::new(), &self.credits);
+        rows.keyed("credits granted", self.granted.iter());
+        rows.keyed("top-ups requested", self.top_ups_requested.iter());
+        rows.keyed("late usage", self.late.iter());
+        rows.keyed("adjusted", self.adjusted.iter());
+        rows.keyed("settled", self.settled.iter());
+        rows.keyed("was late", self.was_late.iter());
+        rows.value("billed until", String::new(), self.billed_until);
     }
 }

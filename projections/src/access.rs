@@ -8,6 +8,7 @@ use slapledger_core::domain::id::Sequence;
 use slapledger_core::domain::log_key::LogKeySet;
 use slapledger_core::log::envelope::Recorded;
 
+use crate::rows::RowDigests;
 use crate::view::{Projection, View, get, put};
 
 /// Projects and credentials, of the whole ledger.
@@ -54,5 +55,15 @@ impl Projection for AccessView {
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         put(&self.access, out)?;
         put(&self.log_keys, out)
+    }
+
+    fn rows(&self, rows: &mut RowDigests) {
+        rows.table("projects", self.access.projects());
+        rows.table(
+            "credentials",
+            self.access.all().map(|credential| (credential.issued.credential, credential)),
+        );
+        rows.value("all credentials", String::new(), &self.access);
+        rows.table("log keys", self.log_keys.iter().map(|(sequence, key)| (sequence, key)));
     }
 }

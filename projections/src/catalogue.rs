@@ -20,6 +20,7 @@ use slapledger_core::log::envelope::Recorded;
 
 use self::adoption::{Adoption, Adoptions};
 use crate::page::Page;
+use crate::rows::RowDigests;
 use crate::view::{Projection, put};
 
 /// A software release.
@@ -236,6 +237,15 @@ impl Projection for Catalogue {
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         put(self, out)
+    }
+
+    fn rows(&self, rows: &mut RowDigests) {
+        rows.table("releases", &self.releases);
+        rows.table("running", &self.running);
+        rows.table("products", &self.products);
+        rows.table("entries", &self.entries);
+        rows.table("schemas", &self.schemas);
+        rows.value("adoptions", String::new(), &self.adoptions);
     }
 }
 

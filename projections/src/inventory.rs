@@ -26,6 +26,7 @@ use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::log::envelope::Recorded;
 
 use crate::page::Page;
+use crate::rows::RowDigests;
 use crate::view::{Projection, put};
 
 /// So many withdrawn partitions that never had a tenant are kept in any case.
@@ -471,6 +472,11 @@ impl Projection for Inventory {
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         put(self, out)
+    }
+
+    fn rows(&self, rows: &mut RowDigests) {
+        rows.table("computers", &self.computers);
+        rows.table("places", &self.places);
     }
 }
 

@@ -14,6 +14,7 @@ pub mod metering;
 pub mod page;
 pub mod projects;
 pub mod replay;
+pub mod rows;
 pub mod runner;
 pub mod slap;
 mod snapshot;

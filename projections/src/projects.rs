@@ -13,6 +13,7 @@ use slapledger_core::domain::event::Stream;
 use slapledger_core::domain::id::ProjectId;
 use slapledger_core::log::envelope::Recorded;
 
+use crate::rows::RowDigests;
 use crate::view::{Deferred, Projection, View, get, put};
 
 /// The views of all projects.
@@ -119,6 +120,15 @@ impl<V: View> Projection for OfAll<'_, V> {
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         write_each(self.projects, out, |view, out| view.projections()[self.nth].write(out))
+    }
+
+    fn rows(&self, rows: &mut RowDigests) {
+        for (id, view) in self.projects.iter() {
+            rows.enter(id);
+            // A project without anything in it is there all the same.
+            rows.value("project", id.to_string(), ());
+            view.projections()[self.nth].rows(rows);
+        }
     }
 }
 

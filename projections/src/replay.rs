@@ -61,8 +61,23 @@ pub fn replay<V: View>(
     (after, until): (Sequence, Sequence),
     mut progress: impl FnMut(Sequence),
 ) -> Result<(), ReplayFault> {
-    let mut last = after;
     let mut told = after;
+    replay_stepwise(store, view, (after, until), |last| {
+        if last.0 - told.0 >= PROGRESS_EVENTS || last == until {
+            told = last;
+            progress(last);
+        }
+    })
+}
+
+/// The same, with a step after each frame: it may take its time, and it may unwind ([`stop::check`](crate::stop::check)).
+pub fn replay_stepwise<V: View>(
+    store: &dyn EventStore,
+    view: &mut V,
+    (after, until): (Sequence, Sequence),
+    mut step: impl FnMut(Sequence),
+) -> Result<(), ReplayFault> {
+    let mut last = after;
     let mut decoder = EventDecoder::default();
     thread::scope(|scope| {
         let (frames, unpacked) = sync_channel(FRAMES);
@@ -93,10 +108,7 @@ pub fn replay<V: View>(
                 }
                 last = sequence;
             }
-            if last.0 - told.0 >= PROGRESS_EVENTS || last == until {
-                told = last;
-                progress(last);
-            }
+            step(last);
         }
         Ok::<_, ReplayFault>(())
     })?;

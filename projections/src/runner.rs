@@ -7,20 +7,23 @@
 //! What an event leaves to be done apart ([`View::apply_live`]) is done by a thread of its own, one after the other,
 //! while the view goes on and is read; only its result is taken over under the lock. No snapshot is taken meanwhile.
 //!
-//! A start is a snapshot and the events after it; a snapshot that does not fit the log is discarded. A rebuild reads
-//! the log from the first event beside the view that is in use, and takes its place at the same sequence.
+//! A start is a snapshot and the events after it; a snapshot that does not fit the log is discarded. A view has
+//! generations: what readers read is one of them, and a rebuild makes another aside ([`rebuild`]).
 //!
 //! The runner ends with the ledger's feed: shut the ledger down, then [`Runner::finish`].
+
+mod generation;
+pub mod rebuild;
 
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard};
+use parking_lot::{Condvar, Mutex, RwLock, RwLockWriteGuard};
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::ledger::{DiskRoom, Feed};
 use slapledger_core::log::envelope::Recorded;
@@ -32,6 +35,10 @@ use tracing::{error, info, warn};
 use crate::replay::{ReplayFault, replay};
 use crate::snapshot::{ViewSnapshotFile, ViewSnapshotHeader};
 use crate::view::{Deferred, View, ViewPart};
+
+pub use generation::GenerationLease;
+use generation::{Draining, ViewGeneration};
+use rebuild::RebuildDesk;
 
 /// How many events a view may be ahead of its snapshot before another is taken: at least, and at most. In between, as
 /// many as make a fifth of the log: a snapshot of a long log is large, and what it saves at a start is not.
@@ -92,25 +99,6 @@ pub enum ReadFault {
     },
 }
 
-/// A view cannot be rebuilt.
-#[derive(Debug, thiserror::Error)]
-pub enum RebuildFault {
-    /// It is being rebuilt.
-    #[error("rebuild {name}: it is being rebuilt already")]
-    UnderWay {
-        /// Which view.
-        name: &'static str,
-    },
-    /// The log cannot be folded.
-    #[error("rebuild {name}")]
-    Replay {
-        /// Which view.
-        name: &'static str,
-        /// Why not.
-        source: ReplayFault,
-    },
-}
-
 /// What failed by the time a view was finished. What it shows can be derived from the log again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FinishFault {
@@ -153,33 +141,10 @@ pub struct Status {
     pub fault: Option<Arc<str>>,
 }
 
-/// What a rebuild came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rebuilt {
-    /// The last event in both.
-    pub sequence: Sequence,
-    /// What was there before.
-    pub before: Vec<ViewPart>,
-    /// What is there now.
-    pub after: Vec<ViewPart>,
-}
-
-impl Rebuilt {
-    /// Whether the view came back byte for byte.
-    pub fn is_same(&self) -> bool {
-        self.before == self.after
-    }
-}
-
 /// A view that is kept up to date. Dropping it lets its thread end with the next events.
 pub struct Runner<V: View> {
     shared: Arc<RunnerShared<V>>,
     thread: Mutex<Option<thread::JoinHandle<Result<(), String>>>>,
-}
-
-struct Kept<V> {
-    view: V,
-    position: Sequence,
 }
 
 #[derive(Debug, Clone)]
@@ -197,7 +162,12 @@ impl RunnerProgress {
 
 struct RunnerShared<V> {
     name: &'static str,
-    kept: RwLock<Kept<V>>,
+    /// The generation that answers readers.
+    live: RwLock<Arc<ViewGeneration<V>>>,
+    /// Held while a generation takes events over, and while another takes its place. No reader waits for it.
+    turn: Mutex<()>,
+    /// The generation before the live one, while requests that began with it go on.
+    draining: Mutex<Option<Draining<V>>>,
     progress: watch::Sender<RunnerProgress>,
     /// Threads that wait for progress.
     moved: Condvar,
@@ -210,12 +180,10 @@ struct RunnerShared<V> {
     /// The last event when a snapshot was last tried.
     tried: AtomicU64,
     /// What is done apart, to the thread that does it.
-    apart: OnceLock<mpsc::Sender<Deferred<V>>>,
-    /// How much of it is not taken over yet.
-    unfinished: AtomicUsize,
+    apart: OnceLock<mpsc::Sender<(Weak<ViewGeneration<V>>, Deferred<V>)>>,
     /// Held by anyone who writes the snapshot.
     snapshotting: Mutex<()>,
-    rebuilding: Mutex<Option<Arc<AtomicU64>>>,
+    desk: RebuildDesk<V>,
 }
 
 /// A view as of an event, which nobody keeps up to date yet.
@@ -288,7 +256,9 @@ impl<V: View> Runner<V> {
         info!(view = name, snapshot = snapshot.0, tail = position.0 - snapshot.0, "a view is up to date");
         let shared = Arc::new(RunnerShared {
             name,
-            kept: RwLock::new(Kept { view, position }),
+            live: RwLock::new(Arc::new(ViewGeneration::new(1, view, position))),
+            turn: Mutex::default(),
+            draining: Mutex::default(),
             progress: watch::Sender::new(RunnerProgress { position, fault: None, abandoned: false }),
             moved: Condvar::new(),
             waiting: Mutex::default(),
@@ -298,9 +268,8 @@ impl<V: View> Runner<V> {
             snapshot: AtomicU64::new(snapshot.0),
             tried: AtomicU64::new(snapshot.0),
             apart: OnceLock::new(),
-            unfinished: AtomicUsize::new(0),
             snapshotting: Mutex::default(),
-            rebuilding: Mutex::default(),
+            desk: RebuildDesk::default(),
         });
         let running = Arc::clone(&shared);
         let thread = thread::Builder::new().name(name.into()).spawn(move || running.run());
@@ -313,10 +282,15 @@ impl<V: View> Runner<V> {
         self.shared.name
     }
 
+    /// The live generation, for a request that reads it several times: it stays the same for the request, and follows
+    /// the log, also when another takes its place meanwhile.
+    pub fn lease(&self) -> GenerationLease<V> {
+        GenerationLease::take(&self.shared)
+    }
+
     /// Reads the view as it is now, and the last event it has taken over.
     pub fn read<R>(&self, read: impl FnOnce(&V, Sequence) -> R) -> R {
-        let kept = self.shared.kept.read();
-        read(&kept.view, kept.position)
+        self.shared.read(None, read)
     }
 
     /// Reads the view when it has taken over all events up to `min`, or later ones too.
@@ -331,11 +305,7 @@ impl<V: View> Runner<V> {
 
     /// Waits until the view has taken over all events up to `min`.
     pub async fn reach(&self, min: Sequence) -> Result<(), ReadFault> {
-        let mut progress = self.shared.progress.subscribe();
-        let there = progress.wait_for(|progress| progress.ends_wait(min));
-        // The sender is ours and lives: either it is there, or it is not and time is up.
-        let _ = tokio::time::timeout(self.shared.options.patience, there).await;
-        self.shared.judge(min)
+        self.shared.reach(None, min).await
     }
 
     /// The same as [`read_at`](Self::read_at), for a thread without a runtime.
@@ -344,16 +314,7 @@ impl<V: View> Runner<V> {
         min: Sequence,
         read: impl FnOnce(&V, Sequence) -> R,
     ) -> Result<R, ReadFault> {
-        let RunnerShared { progress, options, .. } = &*self.shared;
-        let until = Instant::now() + options.patience;
-        let mut waiting = self.shared.waiting.lock();
-        while !progress.borrow().ends_wait(min) {
-            if self.shared.moved.wait_until(&mut waiting, until).timed_out() {
-                break;
-            }
-        }
-        drop(waiting);
-        self.shared.judge(min)?;
+        self.shared.reach_blocking(None, min)?;
         Ok(self.read(read))
     }
 
@@ -363,17 +324,7 @@ impl<V: View> Runner<V> {
         patience: Duration,
         read: impl Fn(&V, Sequence) -> Option<R>,
     ) -> Option<R> {
-        let until = tokio::time::Instant::now() + patience;
-        let mut progress = self.shared.progress.subscribe();
-        loop {
-            progress.mark_unchanged();
-            if let Some(found) = self.read(&read) {
-                return Some(found);
-            }
-            if !matches!(tokio::time::timeout_at(until, progress.changed()).await, Ok(Ok(()))) {
-                return self.read(&read);
-            }
-        }
+        self.shared.read_when(None, patience, read).await
     }
 
     /// The same, for a thread without a runtime.
@@ -382,50 +333,33 @@ impl<V: View> Runner<V> {
         patience: Duration,
         read: impl Fn(&V, Sequence) -> Option<R>,
     ) -> Option<R> {
-        let until = Instant::now() + patience;
-        loop {
-            // Anyone who tells of progress takes this lock: nothing is missed between the look and the wait.
-            let mut waiting = self.shared.waiting.lock();
-            if let Some(found) = self.read(&read) {
-                return Some(found);
-            }
-            if self.shared.moved.wait_until(&mut waiting, until).timed_out() {
-                return self.read(&read);
-            }
-        }
+        self.shared.read_when_blocking(None, patience, read)
     }
 
     /// Waits until all that was left to be done apart is taken over, so long at most; whether it is.
     pub fn settle(&self, patience: Duration) -> bool {
-        let settled = || (self.shared.unfinished.load(Ordering::Acquire) == 0).then_some(());
+        let settled = || self.shared.live().is_settled().then_some(());
         self.read_when_blocking(patience, |_, _| settled()).is_some()
     }
 
     /// The last event it has taken over.
     pub fn position(&self) -> Sequence {
-        self.shared.kept.read().position
+        self.shared.live().position()
     }
 
     /// How it is doing.
     pub fn status(&self) -> Status {
-        let RunnerShared { name, progress, snapshot, rebuilding, .. } = &*self.shared;
+        let RunnerShared { name, progress, snapshot, desk, .. } = &*self.shared;
         let RunnerProgress { position, fault, .. } = progress.borrow().clone();
-        let rebuilding = rebuilding.lock().as_ref().map(|reached| Sequence(reached.load(Ordering::Relaxed)));
+        let rebuilding = desk.reached();
         Status { name, position, snapshot: Sequence(snapshot.load(Ordering::Relaxed)), rebuilding, fault }
     }
 
-    /// What it holds in short, and the last event in it. Takes as long as writing all of it; readers go on meanwhile.
+    /// What it holds in short, and the last event in it. Takes as long as writing all of it; readers and the fold go on
+    /// meanwhile, for it is done with a copy.
     pub fn parts(&self) -> (Vec<ViewPart>, Sequence) {
-        let kept = self.shared.kept.upgradable_read();
-        (kept.view.parts(), kept.position)
-    }
-
-    /// Builds the view anew from the first event, on the calling thread, while the present one is read and goes on;
-    /// then takes its place at the same sequence. `progress` is told how far it has come.
-    pub fn rebuild(&self, progress: impl FnMut(Sequence)) -> Result<Rebuilt, RebuildFault> {
-        let RunnerShared { name, rebuilding, .. } = &*self.shared;
-        let Some(alone) = Rebuilding::begin(rebuilding) else { return Err(RebuildFault::UnderWay { name }) };
-        self.shared.rebuild(&alone.reached, progress).map_err(|source| RebuildFault::Replay { name, source })
+        let (view, position) = self.shared.live().copy();
+        (view.parts(), position)
     }
 
     /// Takes a snapshot now, if there is a folder for it. A failure is logged: the next start takes longer.
@@ -437,6 +371,7 @@ impl<V: View> Runner<V> {
     /// what failed, now or before.
     pub fn finish(&self) -> Result<(), FinishFault> {
         let name = self.shared.name;
+        self.shared.desk.close();
         let thread = self.thread.lock().take();
         let ended = thread.map(thread::JoinHandle::join);
         if let Some(cause) = self.shared.progress.borrow().fault.clone() {
@@ -450,33 +385,10 @@ impl<V: View> Runner<V> {
     }
 }
 
-/// The right to rebuild, and how far that has come; given back however it ends.
-struct Rebuilding<'a> {
-    slot: &'a Mutex<Option<Arc<AtomicU64>>>,
-    reached: Arc<AtomicU64>,
-}
-
-impl<'a> Rebuilding<'a> {
-    fn begin(slot: &'a Mutex<Option<Arc<AtomicU64>>>) -> Option<Self> {
-        let mut taken = slot.lock();
-        if taken.is_some() {
-            return None;
-        }
-        let reached = Arc::new(AtomicU64::new(0));
-        *taken = Some(Arc::clone(&reached));
-        Some(Self { slot, reached })
-    }
-}
-
-impl Drop for Rebuilding<'_> {
-    fn drop(&mut self) {
-        *self.slot.lock() = None;
-    }
-}
-
 impl<V: View> Drop for Runner<V> {
     fn drop(&mut self) {
         self.shared.progress.send_modify(|progress| progress.abandoned = true);
+        self.shared.desk.abandon();
     }
 }
 
@@ -533,16 +445,9 @@ pub fn witness(name: &str, folder: &Path) -> Option<Witness> {
 }
 
 impl<V: View> RunnerShared<V> {
-    /// Whether a view that was waited for is at the sequence.
-    fn judge(&self, wanted: Sequence) -> Result<(), ReadFault> {
-        let name = self.name;
-        match self.progress.borrow().clone() {
-            RunnerProgress { position, .. } if position >= wanted => Ok(()),
-            RunnerProgress { position, fault: Some(cause), .. } => {
-                Err(ReadFault::Stopped { name, wanted, position, cause })
-            }
-            RunnerProgress { position, .. } => Err(ReadFault::Behind { name, wanted, position }),
-        }
+    /// The generation that answers readers.
+    fn live(&self) -> Arc<ViewGeneration<V>> {
+        Arc::clone(&self.live.read())
     }
 
     fn tell(&self, change: impl FnOnce(&mut RunnerProgress)) {
@@ -552,25 +457,26 @@ impl<V: View> RunnerShared<V> {
         self.moved.notify_all();
     }
 
-    /// Has work done apart.
-    fn defer(self: &Arc<Self>, work: Deferred<V>) {
-        self.unfinished.fetch_add(1, Ordering::AcqRel);
+    /// Has work done apart, for a generation.
+    fn defer(self: &Arc<Self>, generation: &Arc<ViewGeneration<V>>, work: Deferred<V>) {
+        generation.unfinished.fetch_add(1, Ordering::AcqRel);
         let to = self.apart.get_or_init(|| {
-            let (to, all) = mpsc::channel::<Deferred<V>>();
+            let (to, all) = mpsc::channel::<(Weak<ViewGeneration<V>>, Deferred<V>)>();
             // It ends with the view: it keeps nothing of it while it waits.
             let shared = Arc::downgrade(self);
             let work = move || {
-                for work in all {
+                for (generation, work) in all {
                     let done = catch_unwind(AssertUnwindSafe(|| work.run()));
                     let Some(shared) = shared.upgrade() else { return };
+                    let Some(generation) = generation.upgrade() else { continue };
                     if let Ok(finish) = done {
-                        finish(&mut shared.kept.write().view);
+                        finish(&mut generation.kept.write().view);
                     } else {
                         let cause: Arc<str> = "what was done apart panicked".into();
                         error!(view = shared.name, %cause, "a view stops");
                         shared.tell(|progress| progress.fault = Some(cause));
                     }
-                    shared.unfinished.fetch_sub(1, Ordering::AcqRel);
+                    generation.unfinished.fetch_sub(1, Ordering::AcqRel);
                     shared.tell(|_| ());
                 }
             };
@@ -579,7 +485,7 @@ impl<V: View> RunnerShared<V> {
             to
         });
         // The thread ends only with what it is a part of.
-        let _ = to.send(work);
+        let _ = to.send((Arc::downgrade(generation), work));
     }
 
     /// The error is that of the last snapshot; why the view stopped by itself is said in its progress.
@@ -592,16 +498,14 @@ impl<V: View> RunnerShared<V> {
         }
         let until = Instant::now() + LAST_WORK;
         let mut waiting = self.waiting.lock();
-        while self.unfinished.load(Ordering::Acquire) > 0
-            && !self.moved.wait_until(&mut waiting, until).timed_out()
-        {}
+        while !self.live().is_settled() && !self.moved.wait_until(&mut waiting, until).timed_out() {}
         drop(waiting);
         self.take_snapshot()
     }
 
     /// Takes over what the feed gives, until it ends.
     fn follow(self: &Arc<Self>) -> Result<(), String> {
-        let mut position = self.kept.read().position;
+        let mut position = self.live().position();
         while let Some(group) = self.feed.next(position)? {
             position = match catch_unwind(AssertUnwindSafe(|| self.take_over(&group))) {
                 Ok(taken) => taken?,
@@ -627,8 +531,21 @@ impl<V: View> RunnerShared<V> {
     }
 
     fn take_over(self: &Arc<Self>, group: &[Recorded]) -> Result<Sequence, String> {
+        let turn = self.turn.lock();
+        let position = self.take_over_into(&self.live(), group)?;
+        self.drain(group);
+        drop(turn);
+        self.tell(|progress| progress.position = position);
+        if group.is_empty() { Err(format!("nothing follows {position} in its feed")) } else { Ok(position) }
+    }
+
+    fn take_over_into(
+        self: &Arc<Self>,
+        generation: &Arc<ViewGeneration<V>>,
+        group: &[Recorded],
+    ) -> Result<Sequence, String> {
         let mut deferred = Vec::new();
-        let mut kept = self.kept.write();
+        let mut kept = generation.kept.write();
         for event in group {
             if event.sequence != kept.position.next() {
                 return Err(format!("sequence {} follows {} in its feed", event.sequence, kept.position));
@@ -639,10 +556,23 @@ impl<V: View> RunnerShared<V> {
         let position = kept.position;
         RwLockWriteGuard::unlock_fair(kept);
         for work in deferred {
-            self.defer(work);
+            self.defer(generation, work);
         }
-        self.tell(|progress| progress.position = position);
-        if group.is_empty() { Err(format!("nothing follows {position} in its feed")) } else { Ok(position) }
+        Ok(position)
+    }
+
+    /// The generation before the live one follows while requests that began with it go on. That it cannot is no fault
+    /// of the view.
+    fn drain(self: &Arc<Self>, group: &[Recorded]) {
+        let mut draining = self.draining.lock();
+        let Some(old) = draining.as_ref() else { return };
+        let follows = old.is_wanted() && {
+            let taken = catch_unwind(AssertUnwindSafe(|| self.take_over_into(&old.generation, group)));
+            matches!(taken, Ok(Ok(_)))
+        };
+        if !follows {
+            *draining = None;
+        }
     }
 
     /// A failure is logged and returned: the next start takes longer.
@@ -655,13 +585,14 @@ impl<V: View> RunnerShared<V> {
         if self.progress.borrow().fault.is_some() {
             return Ok(());
         }
+        let live = self.live();
         // Writing would wait for it, and the events after it with that.
-        if self.unfinished.load(Ordering::Acquire) > 0 {
+        if !live.is_settled() {
             warn!(view = self.name, "a view is not snapshotted while drafts are computed");
             return Ok(());
         }
         // Not a plain read lock: a writer that waits for one keeps new readers out.
-        let kept = self.kept.upgradable_read();
+        let kept = live.kept.upgradable_read();
         let sequence = kept.position;
         if let Some(short) = self.options.room.as_ref().and_then(|room| room.short()) {
             self.tried.store(sequence.0, Ordering::Relaxed);
@@ -682,45 +613,6 @@ impl<V: View> RunnerShared<V> {
         written
             .inspect(|()| self.snapshot.store(sequence.0, Ordering::Relaxed))
             .inspect_err(|cause| error!(view = self.name, %cause, "a view could not be snapshotted"))
-    }
-
-    fn rebuild(
-        &self,
-        reached: &AtomicU64,
-        mut progress: impl FnMut(Sequence),
-    ) -> Result<Rebuilt, ReplayFault> {
-        let mut tell = |sequence: Sequence| {
-            reached.store(sequence.0, Ordering::Relaxed);
-            progress(sequence);
-        };
-        let mut fresh = V::default();
-        let mut position = Sequence::ZERO;
-        // The present view moves on while the other one follows; the last events are taken over when it stands still.
-        for _ in 0..3 {
-            let until = self.kept.read().position;
-            replay(&*self.store, &mut fresh, (position, until), &mut tell)?;
-            position = until;
-        }
-        let kept = self.kept.upgradable_read();
-        replay(&*self.store, &mut fresh, (position, kept.position), &mut tell)?;
-        let sequence = kept.position;
-        let rebuilt = Rebuilt { sequence, before: kept.view.parts(), after: fresh.parts() };
-        let mut kept = RwLockUpgradableReadGuard::upgrade(kept);
-        let old = std::mem::replace(&mut kept.view, fresh);
-        drop(kept);
-        drop(old);
-        if rebuilt.is_same() {
-            info!(view = self.name, sequence = sequence.0, "a view was rebuilt and came back the same");
-        } else {
-            error!(
-                view = self.name,
-                sequence = sequence.0,
-                ?rebuilt,
-                "a view was rebuilt and was not the same"
-            );
-        }
-        let _ = self.take_snapshot();
-        Ok(rebuilt)
     }
 }
 

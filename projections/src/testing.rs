@@ -25,7 +25,7 @@ use crate::metering::Metering;
 use crate::view::{Projection, View, get};
 
 /// All projections of this crate in one view.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Everything {
     pub(crate) inventory: Inventory,
     pub(crate) instances: InstancesView,

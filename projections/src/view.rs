@@ -14,6 +14,8 @@ use bincode::{Decode, Encode};
 use sha2::{Digest, Sha256};
 use slapledger_core::log::envelope::Recorded;
 
+use crate::rows::RowDigests;
+
 /// One fold of events.
 pub trait Projection {
     /// What it is called, for ever.
@@ -21,6 +23,11 @@ pub trait Projection {
 
     /// Writes its canonical bytes, which say themselves where they end.
     fn write(&self, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Shows its rows: together they are all that is written. Two generations that differ are compared by them.
+    fn rows(&self, rows: &mut RowDigests) {
+        rows.add("all", String::new(), |out| self.write(out));
+    }
 }
 
 impl<P: Projection> Projection for &P {
@@ -31,10 +38,15 @@ impl<P: Projection> Projection for &P {
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         P::write(self, out)
     }
+
+    fn rows(&self, rows: &mut RowDigests) {
+        P::rows(self, rows);
+    }
 }
 
-/// Projections that share a thread, a lock and a position. `Default` is the state before the first event.
-pub trait View: Default + Send + Sync + 'static {
+/// Projections that share a thread, a lock and a position. `Default` is the state before the first event; a clone is the
+/// view as it is now, and never changes.
+pub trait View: Default + Clone + Send + Sync + 'static {
     /// The version of the bytes of its projections; raised when they, or the folds, change.
     const FORMAT: u32;
     /// Whether it looks at usage. One that does not is spared most of the log when it is rebuilt.

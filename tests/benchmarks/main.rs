@@ -16,6 +16,7 @@ mod memory;
 mod pages;
 mod peer;
 mod postgresql;
+mod rebuilding;
 mod record;
 mod scale;
 mod slap;
@@ -173,6 +174,30 @@ enum Figure {
         #[arg(long, value_name = "DIR", requires = "postgresql")]
         duckdb_venv: Option<PathBuf>,
     },
+    /// Durable usage events per second and the time of reads, alone and beside rebuilds of a served view
+    Rebuilding {
+        /// Usage events in the log before
+        #[arg(long, default_value_t = 2_000_000)]
+        history: u64,
+        /// Events of each run
+        #[arg(long, default_value_t = 1_000_000)]
+        events: u64,
+        /// Pairs of runs, each on a new folder
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+        /// Connections that post at the same time
+        #[arg(long, default_value_t = 4)]
+        clients: usize,
+        /// Events of each post
+        #[arg(long, default_value_t = 1000)]
+        batch: u64,
+        /// The projection that is rebuilt
+        #[arg(long, default_value = "metering")]
+        projection: String,
+        /// Events per second that a rebuild reads at most
+        #[arg(long, value_name = "EVENTS")]
+        throttle: Option<u64>,
+    },
     /// Write the last record of each figure into a document
     Report {
         /// What `--record` wrote
@@ -289,6 +314,10 @@ fn main() -> anyhow::Result<()> {
         }
         Figure::Rebuild { events, runs, postgresql, duckdb_venv } => {
             stored::rebuild(&setting, events, runs, postgresql, duckdb_venv.as_deref())
+        }
+        Figure::Rebuilding { history, events, runs, clients, batch, projection, throttle } => {
+            let size = ingest::Size { events, runs, clients, batch };
+            rebuilding::rebuilding(&setting, &size, history, (&projection, throttle))
         }
         // It measures nothing, and was done above.
         Figure::Report { .. } => Ok(()),

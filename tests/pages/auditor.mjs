@@ -123,6 +123,13 @@ export async function onAudit({ browser, test, at, report }) {
     assert.deepEqual([...new Set(compared)], ["Identical"]);
     await by(page, "rebuilt-back").click();
     await by(page, "view-table").waitFor();
+    assert.match(await by(page, "generation-state-slap").innerText(), /Previous generation/);
+    await by(page, "generation-swap-back-slap").click();
+    await by(page, "generation-state-slap").waitFor({ state: "detached" });
+    await by(page, "view-rebuild-slap").click();
+    await by(page, "rebuilt-back").click();
+    await by(page, "generation-confirm-slap").click();
+    await by(page, "generation-state-slap").waitFor({ state: "detached" });
     assert.deepEqual(wrong, []);
     await context.close();
   });

@@ -13,7 +13,8 @@ use slapledger_core::ledger::{Feed, Publisher};
 use slapledger_core::log::envelope::Recorded;
 use slapledger_core::log::memory::MemoryStore;
 use slapledger_core::log::store::EventStore;
-use slapledger_projections::runner::{FinishFault, RebuildFault, Runner, ViewOptions};
+use slapledger_projections::runner::rebuild::{RebuildFault, RebuildRequest};
+use slapledger_projections::runner::{FinishFault, Runner, ViewOptions};
 use slapledger_projections::{AccessView, Projects, SlapViews, View};
 use slapledger_tests::random::Random;
 
@@ -120,15 +121,15 @@ impl LogReaders {
         let (before, at) = runner.parts();
         if random.once_in(4) {
             self.store.fail_read(random.below(2));
-            let rebuilt = runner.rebuild(|_| ());
+            let rebuilt = runner.rebuild(RebuildRequest::default());
             let failed = !self.store.fail_no_read();
             match rebuilt {
-                Err(fault) => assert!(failed && matches!(fault, RebuildFault::Replay { .. }), "{fault}"),
+                Err(fault) => assert!(failed && matches!(fault, RebuildFault::Failed { .. }), "{fault}"),
                 Ok(_) => assert!(!failed, "{} was rebuilt from a log that cannot be read", runner.name()),
             }
             assert_eq!(runner.parts(), (before.clone(), at), "{} after a fault", runner.name());
         }
-        let rebuilt = runner.rebuild(|_| ()).expect("a log that can be read");
+        let rebuilt = runner.rebuild(RebuildRequest::default()).expect("a log that can be read");
         assert!(rebuilt.is_same(), "{} is another when it is rebuilt: {rebuilt:?}", runner.name());
         assert_eq!(rebuilt.sequence, self.publisher.head().last);
     }

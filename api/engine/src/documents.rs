@@ -4,7 +4,8 @@
 //! A document is a function of what the views show and of the key ring. It is kept with the sequence the views stood at
 //! and a digest of all that was copied out of them to write it, still sealed. It is given out again if the views stand
 //! there yet, or if what they show now has the same digest; whatever a document comes to show is covered, because it
-//! can come from nowhere else.
+//! can come from nowhere else. Two generations of a view may show other things at the same sequence: documents of one are
+//! not given to readers of another.
 //!
 //! A document holds secrets that were opened. So all of them are forgotten before the destruction of any key is over,
 //! one that was written meanwhile is not kept, the memory of a forgotten one is overwritten when the last answer that
@@ -69,13 +70,23 @@ pub struct DocumentCache<K> {
 
 impl<K> Default for DocumentCache<K> {
     fn default() -> Self {
-        Self { kept: Mutex::new(CacheState { all: HashMap::new(), bytes: 0, forgotten: 0, asked: 0 }) }
+        Self {
+            kept: Mutex::new(CacheState {
+                all: HashMap::new(),
+                bytes: 0,
+                generation: 0,
+                forgotten: 0,
+                asked: 0,
+            }),
+        }
     }
 }
 
 struct CacheState<K> {
     all: HashMap<K, CachedDocument>,
     bytes: usize,
+    /// The generation of the views that they were written from.
+    generation: u64,
     /// How often all of them were forgotten.
     forgotten: u64,
     /// How often one was asked for.
@@ -99,7 +110,10 @@ enum CacheLook<S> {
 
 /// The right to keep a document that is written from now on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Permit(u64);
+struct Permit {
+    forgotten: u64,
+    generation: u64,
+}
 
 impl<K: Eq + Hash + Clone> DocumentCache<(ProjectId, K)> {
     /// The document of something of a project, as its views show it once they have come to `head`, if in the same look
@@ -114,10 +128,10 @@ impl<K: Eq + Hash + Clone> DocumentCache<(ProjectId, K)> {
         write: impl FnOnce(S) -> Result<String, E>,
     ) -> Result<Bytes, E> {
         let of = &(project, of.clone());
-        let permit = self.permit();
+        let permit = self.permit(view.number());
         let look = |view: &SlapViews, at| -> Result<CacheLook<S>, E> {
             may(view)?;
-            Ok(match self.at(of, at) {
+            Ok(match self.look(Some(permit), of, |known| known.at == at) {
                 Some(text) => CacheLook::Kept(text),
                 None => CacheLook::Anew(find(view)?, at),
             })
@@ -127,7 +141,7 @@ impl<K: Eq + Hash + Clone> DocumentCache<(ProjectId, K)> {
             CacheLook::Anew(seen, at) => (seen, at),
         };
         let source = SourceDigest::of(&seen);
-        if let Some(text) = self.of(of, source, at) {
+        if let Some(text) = self.of(Some(permit), of, source, at) {
             return Ok(text);
         }
         Ok(self.keep(permit, of, (source, at), write(seen)?))
@@ -137,12 +151,24 @@ impl<K: Eq + Hash + Clone> DocumentCache<(ProjectId, K)> {
 impl<K: Eq + Hash + Clone> DocumentCache<K> {
     /// The document of something, if the views stand where it was last seen to be right.
     pub fn at(&self, of: &K, at: Sequence) -> Option<Bytes> {
-        self.kept.lock().find(of, |known| known.at == at)
+        self.look(None, of, |known| known.at == at)
+    }
+
+    /// The document of something, if it is right and of the generation of a permit.
+    fn look(
+        &self,
+        permit: Option<Permit>,
+        of: &K,
+        is_right: impl FnOnce(&mut CachedDocument) -> bool,
+    ) -> Option<Bytes> {
+        let mut kept = self.kept.lock();
+        let is_of = permit.is_none_or(|permit| permit.generation == kept.generation);
+        if is_of { kept.find(of, is_right) } else { None }
     }
 
     /// The document of something, if it was written from the same; from where the views stand now.
-    fn of(&self, of: &K, source: SourceDigest, at: Sequence) -> Option<Bytes> {
-        self.kept.lock().find(of, |known| {
+    fn of(&self, permit: Option<Permit>, of: &K, source: SourceDigest, at: Sequence) -> Option<Bytes> {
+        self.look(permit, of, |known| {
             let same = known.source == source;
             if same {
                 known.at = known.at.max(at);
@@ -151,16 +177,27 @@ impl<K: Eq + Hash + Clone> DocumentCache<K> {
         })
     }
 
-    /// To be asked for before anything is opened.
-    fn permit(&self) -> Permit {
-        Permit(self.kept.lock().forgotten)
+    /// To be asked for before anything is opened. Documents of another generation are forgotten.
+    fn permit(&self, generation: u64) -> Permit {
+        let mut kept = self.kept.lock();
+        let mut others = HashMap::new();
+        if kept.generation != generation {
+            kept.generation = generation;
+            kept.bytes = 0;
+            others = std::mem::take(&mut kept.all);
+        }
+        let permit = Permit { forgotten: kept.forgotten, generation };
+        drop(kept);
+        drop(others);
+        permit
     }
 
     /// Keeps a document, unless all were forgotten since.
     fn keep(&self, permit: Permit, of: &K, (source, at): (SourceDigest, Sequence), text: String) -> Bytes {
         let text = Bytes::from_owner(Zeroizing::new(text.into_bytes()));
         let mut kept = self.kept.lock();
-        if permit.0 == kept.forgotten && text.len() <= MOST_BYTES / 8 {
+        let is_good = (permit.forgotten, permit.generation) == (kept.forgotten, kept.generation);
+        if is_good && text.len() <= MOST_BYTES / 8 {
             kept.insert(of, CachedDocument { text: text.clone(), source, at, asked: 0 });
         }
         text
@@ -227,7 +264,7 @@ mod tests {
 
     fn keep(documents: &DocumentCache<Of>, name: &str, seen: &str, at: u64, bytes: usize) -> Bytes {
         let text = "x".repeat(bytes);
-        documents.keep(documents.permit(), &computer(name), (SourceDigest::of(&seen), Sequence(at)), text)
+        documents.keep(documents.permit(1), &computer(name), (SourceDigest::of(&seen), Sequence(at)), text)
     }
 
     #[test]
@@ -242,9 +279,9 @@ mod tests {
         assert_eq!(documents.at(&one, Sequence(4)), None);
         assert_eq!(documents.at(&one, Sequence(6)), None);
         assert_eq!(documents.at(&other, Sequence(5)), None);
-        assert_eq!(documents.of(&one, changed, Sequence(6)), None);
+        assert_eq!(documents.of(None, &one, changed, Sequence(6)), None);
         assert_eq!(documents.at(&one, Sequence(6)), None);
-        assert_eq!(documents.of(&one, source, Sequence(7)), Some(text.clone()));
+        assert_eq!(documents.of(None, &one, source, Sequence(7)), Some(text.clone()));
         assert_eq!(documents.at(&one, Sequence(7)), Some(text));
     }
 
@@ -264,13 +301,29 @@ mod tests {
     fn what_was_written_while_all_were_forgotten_is_not_kept() {
         let documents = DocumentCache::default();
         keep(&documents, "COMP-1", "seen", 5, 3);
-        let permit = documents.permit();
+        let permit = documents.permit(1);
         documents.forget();
         assert_eq!(documents.at(&computer("COMP-1"), Sequence(5)), None);
         let from = (SourceDigest::of(&"seen"), Sequence(5));
         documents.keep(permit, &computer("COMP-1"), from, "secret".to_owned());
         assert_eq!(documents.at(&computer("COMP-1"), Sequence(5)), None);
         assert_eq!(documents.kept.lock().bytes, 0);
+    }
+
+    #[test]
+    fn a_document_of_one_generation_is_not_shown_to_readers_of_another() {
+        let documents = DocumentCache::default();
+        let (one, source) = (computer("COMP-1"), SourceDigest::of(&"seen"));
+        let old = documents.permit(1);
+        documents.keep(old, &one, (source, Sequence(5)), "old".to_owned());
+        let is_there = |permit| documents.look(Some(permit), &one, |known| known.at == Sequence(5)).is_some();
+        assert!(is_there(old));
+        let new = documents.permit(2);
+        assert!(!is_there(new), "it may be another at the same sequence");
+        documents.keep(old, &one, (source, Sequence(5)), "old".to_owned());
+        assert!(!is_there(new), "a reader of the old one keeps nothing any more");
+        documents.keep(new, &one, (source, Sequence(5)), "new".to_owned());
+        assert!(is_there(new) && !is_there(old));
     }
 
     #[test]
@@ -305,7 +358,7 @@ mod tests {
             (project, (computer, PartitionId::new(&format!("p{n}")).unwrap()))
         };
         for n in 0..=MOST_DOCUMENTS {
-            documents.partitions.keep(documents.partitions.permit(), &of_partition(n), from, "x".to_owned());
+            documents.partitions.keep(documents.partitions.permit(1), &of_partition(n), from, "x".to_owned());
         }
         assert!(documents.computers.at(&computer("COMP-1"), Sequence(1)).is_some());
         let kept = || (documents.computers.count(), documents.partitions.count());

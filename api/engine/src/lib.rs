@@ -20,6 +20,7 @@ pub mod notary;
 pub mod past;
 pub mod publishing;
 pub mod rating_pool;
+pub mod rebuilds;
 pub mod receipts;
 mod restored;
 pub mod shipping;
@@ -62,12 +63,13 @@ use notary::Notary;
 use past::PastCache;
 use publishing::Publishing;
 use rating_pool::RatingPool;
+use rebuilds::RebuildSettings;
 use receipts::UsageReceipts;
 use restored::{RestoredViews, Views};
 use shipping::Shipping;
 
 pub use identity::{PROGRAM, random_bytes, random_id};
-pub use views::{ProjectView, ViewSource};
+pub use views::{ProjectView, ViewLeases, ViewSource};
 
 /// How many commands may wait for the writer; more are answered 503.
 const QUEUE: usize = 4096;
@@ -120,6 +122,8 @@ pub struct Engine {
     pub default_computer: Option<ComputerId>,
     /// The most bytes of the parameters of one instance, and of its connection parameters, as they are stored.
     pub most_parameter_bytes: usize,
+    /// What applies to every rebuild of a view.
+    pub rebuilds: RebuildSettings,
     /// Where everything is kept.
     pub data: PathBuf,
 }
@@ -330,6 +334,7 @@ impl Engine {
             certifier: None,
             default_computer: None,
             most_parameter_bytes: MOST_PARAMETER_BYTES,
+            rebuilds: RebuildSettings::default(),
             data,
         }
     }
@@ -342,6 +347,11 @@ impl Engine {
     /// Metering, prices, runs and invoices of a project.
     pub fn billing_of(&self, project: ProjectId) -> ProjectView<'_, BillingView> {
         ProjectView::new(ViewSource::Live(&self.billing), project)
+    }
+
+    /// The live generations of all views, for one request.
+    pub fn lease(&self) -> ViewLeases {
+        ViewLeases { slap: self.slap.lease(), billing: self.billing.lease(), access: self.access.lease() }
     }
 
     /// The projects in which something happened, as far as the views are.

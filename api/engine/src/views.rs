@@ -3,14 +3,42 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use slapledger_billing::BillingView;
 use slapledger_core::domain::id::{ProjectId, Sequence};
-use slapledger_projections::runner::{ReadFault, Runner};
-use slapledger_projections::{Projects, View};
+use slapledger_projections::runner::{GenerationLease, ReadFault, Runner};
+use slapledger_projections::{AccessView, Projects, SlapViews, View};
+
+/// The generations of all views that one request reads. Another generation that takes the place of one of them meanwhile
+/// is not seen by the request.
+pub struct ViewLeases {
+    pub(crate) slap: GenerationLease<Projects<SlapViews>>,
+    pub(crate) billing: GenerationLease<Projects<BillingView>>,
+    pub(crate) access: GenerationLease<AccessView>,
+}
+
+impl ViewLeases {
+    /// What SLAP and lists of a project are answered from.
+    pub fn slap_of(&self, project: ProjectId) -> ProjectView<'_, SlapViews> {
+        ProjectView::new(ViewSource::Leased(&self.slap), project)
+    }
+
+    /// Metering, prices, runs and invoices of a project.
+    pub fn billing_of(&self, project: ProjectId) -> ProjectView<'_, BillingView> {
+        ProjectView::new(ViewSource::Leased(&self.billing), project)
+    }
+
+    /// Projects and credentials.
+    pub fn access(&self) -> ViewSource<'_, AccessView> {
+        ViewSource::Leased(&self.access)
+    }
+}
 
 /// A view that follows the log, or one that stands at an event and is never behind.
 pub enum ViewSource<'e, V: View> {
     /// The one that follows the log.
     Live(&'e Runner<V>),
+    /// One generation of it, the same for all reads of a request.
+    Leased(&'e GenerationLease<V>),
     /// One as it was when this event was the last.
     Past(&'e V, Sequence),
 }
@@ -28,6 +56,7 @@ impl<V: View> ViewSource<'_, V> {
     pub fn read<R>(self, read: impl FnOnce(&V, Sequence) -> R) -> R {
         match self {
             Self::Live(runner) => runner.read(read),
+            Self::Leased(lease) => lease.read(read),
             Self::Past(view, at) => read(view, at),
         }
     }
@@ -40,6 +69,7 @@ impl<V: View> ViewSource<'_, V> {
     ) -> Result<R, ReadFault> {
         match self {
             Self::Live(runner) => runner.read_at(min, read).await,
+            Self::Leased(lease) => lease.read_at(min, read).await,
             Self::Past(view, at) => Ok(read(view, at)),
         }
     }
@@ -52,6 +82,7 @@ impl<V: View> ViewSource<'_, V> {
     ) -> Result<R, ReadFault> {
         match self {
             Self::Live(runner) => runner.read_at_blocking(min, read),
+            Self::Leased(lease) => lease.read_at_blocking(min, read),
             Self::Past(view, at) => Ok(read(view, at)),
         }
     }
@@ -64,6 +95,7 @@ impl<V: View> ViewSource<'_, V> {
     ) -> Option<R> {
         match self {
             Self::Live(runner) => runner.read_when(patience, read).await,
+            Self::Leased(lease) => lease.read_when(patience, read).await,
             Self::Past(view, at) => read(view, at),
         }
     }
@@ -76,7 +108,17 @@ impl<V: View> ViewSource<'_, V> {
     ) -> Option<R> {
         match self {
             Self::Live(runner) => runner.read_when_blocking(patience, read),
+            Self::Leased(lease) => lease.read_when_blocking(patience, read),
             Self::Past(view, at) => read(view, at),
+        }
+    }
+
+    /// Which generation is read; 0 for views of the past.
+    pub fn number(self) -> u64 {
+        match self {
+            Self::Live(runner) => runner.lease().number(),
+            Self::Leased(lease) => lease.number(),
+            Self::Past(..) => 0,
         }
     }
 
@@ -84,6 +126,7 @@ impl<V: View> ViewSource<'_, V> {
     pub fn fault(self) -> Option<Arc<str>> {
         match self {
             Self::Live(runner) => runner.status().fault,
+            Self::Leased(lease) => lease.fault(),
             Self::Past(..) => None,
         }
     }
@@ -92,6 +135,7 @@ impl<V: View> ViewSource<'_, V> {
     pub async fn reach(self, min: Sequence) -> Result<(), ReadFault> {
         match self {
             Self::Live(runner) => runner.reach(min).await,
+            Self::Leased(lease) => lease.reach(min).await,
             Self::Past(..) => Ok(()),
         }
     }
@@ -165,6 +209,11 @@ impl<V: View> ProjectView<'_, V> {
         read: impl Fn(&V, Sequence) -> Option<R>,
     ) -> Option<R> {
         self.source.read_when_blocking(patience, |projects, at| read(projects.of(self.project), at))
+    }
+
+    /// See [`ViewSource::number`].
+    pub fn number(self) -> u64 {
+        self.source.number()
     }
 
     /// See [`ViewSource::fault`].

@@ -339,8 +339,17 @@ codes! {
         "The time that the request confirms is not what the server's clock shows.",
         "Correct the clock, or state the time that it shows.";
     RebuildUnderWay "rebuild-under-way" [409]
-        "The projection is being rebuilt.",
-        "Wait until it is done.";
+        "The projection is being rebuilt, or a new generation of it waits for a swap.",
+        "Wait until it is done, or cancel it.";
+    GenerationUnconfirmed "generation-unconfirmed" [409]
+        "The previous generation of the projection differs from the live one, and nobody confirmed that.",
+        "Confirm the live generation, or swap back.";
+    NoSuchGeneration "no-such-generation" [409]
+        "The projection has no generation in the state that the request is about.",
+        "Read its generations.";
+    RebuildCancelled "rebuild-cancelled" [409]
+        "The rebuild was cancelled before its end.",
+        "Begin another one.";
 
     PreconditionFailed "precondition-failed" [412]
         "The resource was modified since the client read it.",

@@ -613,7 +613,7 @@ lag = Lag
 snapshot = Snapshot
 rebuild = Rebuild
 rebuilding = Rebuilding
-rebuild-note = A rebuild derives a view again from the first event, beside the one in use, and compares digests.
+rebuild-note = A rebuild derives a view again from the first event, beside the one in use, and compares both. If they are equal, the new generation is used, and the previous one is kept for a while.
 shipping = Copies of sealed epochs
 copied-to = Copied to
 copied = Copied
@@ -671,6 +671,8 @@ refused-forbidden = Your roles do not permit this
 refused-conflict = The state of the ledger does not allow it
 refused-idempotency-key-reused = This form was sent before: load the page again
 refused-rebuild-under-way = A rebuild is under way already
+refused-generation-unconfirmed = The previous generation differs, and nobody confirmed that
+refused-no-such-generation = There is no such generation any more
 refused-overloaded = The server is busy: repeat it in a moment
 
 ## Live
@@ -863,7 +865,35 @@ project-open = Open a project
 done-project-opened = The project was opened.
 rebuilt = The view was rebuilt
 rebuilt-lede = Derived again from the first event to sequence { $sequence }, and compared with what was in use.
-rebuilt-then = What was derived again is in use now. A difference means that what was in use did not follow from the log: tell those who maintain the program.
+rebuilt-then = The new generation is in use now. The previous one is kept for a while, and can be used again.
+rebuilt-waits = The new generation waits, and the previous one is in use. A difference means that what is in use does not follow from the log: tell those who maintain the program.
+rebuilding-lede = The view is derived again while the one in use answers. The page of operation shows how far it is.
+rebuild-failed = The last rebuild failed
+row-table = Table
+row-key = Row
+row-change-added = In the new generation alone
+row-change-removed = Missing in the new generation
+row-change-changed = Different
+generation-building = Being derived
+generation-comparing = Being compared
+generation-ready = Waits for its swap
+generation-swapping = Taking its place
+generation-previous = Previous generation kept
+generation-rate = { $rate } events/s
+generation-left = { $seconds } s left
+generation-kept = kept for { $seconds } s
+generation-differs = { $count ->
+    [one] One row differs
+   *[other] { $count } rows differ
+ }
+rebuild-change-cancel = Cancel
+rebuild-change-swap = Use the new one
+rebuild-change-confirm = Confirm
+rebuild-change-swap-back = Use the previous one
+done-rebuild-cancelled = The rebuild was cancelled.
+done-rebuild-swapped = The new generation is in use.
+done-rebuild-confirmed = The previous generation was discarded.
+done-rebuild-swapped-back = The previous generation is in use again.
 projection = Projection
 compared = Compared
 digest-before = Digest before

@@ -613,7 +613,7 @@ lag = Retard
 snapshot = Instantané
 rebuild = Reconstruire
 rebuilding = En reconstruction
-rebuild-note = Une reconstruction dérive une vue du premier événement, à côté de celle en service, et compare les empreintes.
+rebuild-note = Une reconstruction dérive une vue du premier événement, à côté de celle en service, et compare les deux. Si elles sont égales, la nouvelle génération sert, et la précédente est gardée un temps.
 shipping = Copies des époques scellées
 copied-to = Copiées vers
 copied = Copiées
@@ -671,6 +671,8 @@ refused-forbidden = Vos rôles ne le permettent pas
 refused-conflict = L’état du registre ne le permet pas
 refused-idempotency-key-reused = Ce formulaire a déjà été envoyé : rechargez la page
 refused-rebuild-under-way = Une reconstruction est déjà en cours
+refused-generation-unconfirmed = La génération précédente diffère, et personne ne l’a confirmé
+refused-no-such-generation = Cette génération n’existe plus
 refused-overloaded = Le serveur est occupé : réessayez dans un instant
 
 ## Direct
@@ -863,7 +865,35 @@ project-open = Ouvrir un projet
 done-project-opened = Le projet a été ouvert.
 rebuilt = La vue a été reconstruite
 rebuilt-lede = Dérivée à nouveau du premier événement à la séquence { $sequence }, et comparée à celle qui servait.
-rebuilt-then = Ce qui a été dérivé à nouveau sert maintenant. Une différence signifie que ce qui servait ne découlait pas du journal : prévenez ceux qui maintiennent le programme.
+rebuilt-then = La nouvelle génération sert maintenant. La précédente est gardée un temps, et peut servir à nouveau.
+rebuilt-waits = La nouvelle génération attend, la précédente sert. Une différence signifie que ce qui sert ne découle pas du journal : prévenez ceux qui maintiennent le programme.
+rebuilding-lede = La vue est dérivée à nouveau pendant que celle en service répond. La page d’exploitation montre l’avancement.
+rebuild-failed = La dernière reconstruction a échoué
+row-table = Table
+row-key = Ligne
+row-change-added = Dans la nouvelle génération seulement
+row-change-removed = Absente de la nouvelle génération
+row-change-changed = Différente
+generation-building = En cours de dérivation
+generation-comparing = En cours de comparaison
+generation-ready = Attend son échange
+generation-swapping = Prend sa place
+generation-previous = Génération précédente gardée
+generation-rate = { $rate } événements/s
+generation-left = encore { $seconds } s
+generation-kept = gardée { $seconds } s
+generation-differs = { $count ->
+    [one] Une ligne diffère
+   *[other] { $count } lignes diffèrent
+ }
+rebuild-change-cancel = Annuler
+rebuild-change-swap = Utiliser la nouvelle
+rebuild-change-confirm = Confirmer
+rebuild-change-swap-back = Utiliser la précédente
+done-rebuild-cancelled = La reconstruction a été annulée.
+done-rebuild-swapped = La nouvelle génération est en service.
+done-rebuild-confirmed = La génération précédente a été supprimée.
+done-rebuild-swapped-back = La génération précédente est de nouveau en service.
 projection = Projection
 compared = Comparaison
 digest-before = Empreinte d’avant

@@ -131,6 +131,10 @@ pub static FORMS: &[PageForm] = &[
         result: Some(FormResult { template: "rebuilt.html", section: "operation-page", when: "" }),
         ..form("POST", "/v1/projections/{name}/rebuild", &[], "")
     },
+    form("POST", "/v1/projections/{name}/rebuild/cancel", &[], "rebuild-cancelled"),
+    form("POST", "/v1/projections/{name}/rebuild/swap", &[], "rebuild-swapped"),
+    form("POST", "/v1/projections/{name}/rebuild/confirm", &[], "rebuild-confirmed"),
+    form("POST", "/v1/projections/{name}/rebuild/swap-back", &[], "rebuild-swapped-back"),
     form(
         "POST",
         "/v1/projects",

@@ -19,6 +19,7 @@ mod price_book;
 mod progress;
 mod proof;
 mod rebuild;
+mod rebuild_serving;
 mod repair;
 mod restore;
 mod serve;
@@ -220,16 +221,9 @@ enum CliCommand {
     /// Rebuild projections from the log and compare digests
     ///
     /// Prints the digest of the stored projection beside that of the rebuilt one. Exit status: 1 if they differ. With
-    /// --url a running server rebuilds, and then replaces what it serves.
-    Rebuild {
-        #[command(flatten)]
-        source: ReadSource,
-        /// inventory, instances, catalogue, metering, billing, journal or access. Default: all
-        projection: Option<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// --url a running server rebuilds while it serves, and then replaces what it serves, unless they differ. It keeps
+    /// the previous generation for a while, until --confirm or --swap-back.
+    Rebuild(rebuild::RebuildArgs),
     /// Back up a ledger to a folder, also while served
     ///
     /// If DEST already holds a backup of this ledger, only what is new is copied. After an interruption the previous
@@ -491,9 +485,9 @@ pub fn run() -> anyhow::Result<()> {
         CliCommand::Verify { file, folder, deep, against } => {
             verify::run(&folder, file.as_deref(), deep, &against)
         }
-        CliCommand::Rebuild { source, projection, json } => match source.server()? {
-            Some(server) => rebuild::on_server(&server, projection.as_deref(), json),
-            None => rebuild::in_folder(source.folder(), projection.as_deref(), json),
+        CliCommand::Rebuild(asked) => match asked.source.server()? {
+            Some(server) => rebuild_serving::run(&server, &asked),
+            None => rebuild::in_folder(&asked),
         },
         CliCommand::Replay { folder, until, json } => rebuild::until(&folder.data, &until, json),
         CliCommand::Diff(asked) => changes::diff(&asked),

@@ -1,14 +1,15 @@
 //! `slapledger rebuild`: projections from the log again, and whether they are what was kept.
 
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::thread;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
+use clap::Args;
 use indicatif::MultiProgress;
 use serde_json::{Value, json};
 use slapledger_billing::BillingView;
 use slapledger_client::print::{note, say};
-use slapledger_client::server::Server;
 use slapledger_client::table::table;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::domain::time::Timestamp;
@@ -18,7 +19,66 @@ use slapledger_engine::past::last_before;
 use slapledger_projections::replay::replay;
 use slapledger_projections::{AccessView, Projects, SlapViews, View, ViewPart, runner};
 
-use super::{log, progress};
+use super::{ReadSource, log, progress};
+
+#[derive(Args)]
+pub(super) struct RebuildArgs {
+    #[command(flatten)]
+    pub(super) source: ReadSource,
+    /// inventory, instances, catalogue, metering, billing, journal or access. Default: all
+    pub(super) projection: Option<String>,
+    #[command(flatten)]
+    pub(super) serving: RebuildServing,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What concerns a server that rebuilds while it serves.
+#[derive(Args)]
+#[group(multiple = true)]
+pub(super) struct RebuildServing {
+    /// Read at most so many events per second
+    #[arg(long, value_name = "EVENTS")]
+    pub(super) throttle: Option<NonZeroU32>,
+    /// Leave the swap to a later --swap
+    #[arg(long)]
+    pub(super) keep: bool,
+    #[command(flatten)]
+    pub(super) change: GenerationChange,
+}
+
+/// What becomes of generations that are there.
+#[derive(Args)]
+#[group(multiple = false)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line, and at most one is set"
+)]
+pub(super) struct GenerationChange {
+    /// Show generations and their progress
+    #[arg(long, conflicts_with_all = ["throttle", "keep"])]
+    pub(super) status: bool,
+    /// Stop a rebuild, or discard what waits for a swap
+    #[arg(long, conflicts_with_all = ["throttle", "keep"])]
+    pub(super) cancel: bool,
+    /// Swap in a generation that waits, even if it differs
+    #[arg(long, conflicts_with_all = ["throttle", "keep"])]
+    pub(super) swap: bool,
+    /// Discard the previous generation
+    #[arg(long, conflicts_with_all = ["throttle", "keep"])]
+    pub(super) confirm: bool,
+    /// Return to the previous generation
+    #[arg(long, conflicts_with_all = ["throttle", "keep"])]
+    pub(super) swap_back: bool,
+}
+
+impl RebuildServing {
+    fn is_asked_for(&self) -> bool {
+        let GenerationChange { status, cancel, swap, confirm, swap_back } = self.change;
+        self.keep || self.throttle.is_some() || status || cancel || swap || confirm || swap_back
+    }
+}
 
 /// One projection, derived again.
 pub(super) struct RebuiltProjection {
@@ -35,7 +95,12 @@ impl RebuiltProjection {
     }
 }
 
-pub(super) fn in_folder(data: &Path, projection: Option<&str>, json: bool) -> anyhow::Result<()> {
+pub(super) fn in_folder(asked: &RebuildArgs) -> anyhow::Result<()> {
+    ensure!(
+        !asked.serving.is_asked_for(),
+        "only a running server has generations: add --url, or set SLAPLEDGER_URL"
+    );
+    let (data, projection, json) = (asked.source.folder(), asked.projection.as_deref(), asked.json);
     let store = log::open_folder(data)?;
     let started = std::time::Instant::now();
     let rows = derive_all(&store, &data.join(folder::STATE), projection)?;
@@ -137,6 +202,12 @@ fn names<V: View>() -> Vec<&'static str> {
     V::default().projections().iter().map(|projection| projection.name()).collect()
 }
 
+/// A projection of each view, which stands for all that are rebuilt with it.
+pub(super) fn of_each_view() -> [Option<&'static str>; 3] {
+    let views = [names::<Projects<SlapViews>>(), names::<Projects<BillingView>>(), names::<AccessView>()];
+    views.map(|names| names.first().copied())
+}
+
 fn rebuild_view<V: View>(
     view: &'static str,
     store: &dyn EventStore,
@@ -183,37 +254,7 @@ fn rebuild_view<V: View>(
     Ok(rows.collect())
 }
 
-pub(super) fn on_server(server: &Server, projection: Option<&str>, json: bool) -> anyhow::Result<()> {
-    let listed = server.get("/v1/projections", &[])?;
-    let names: Vec<String> = listed["items"]
-        .as_array()
-        .context("the server's answer has no items")?
-        .iter()
-        .filter_map(|item| item["name"].as_str().map(str::to_owned))
-        .filter(|name| projection.is_none_or(|projection| projection == name))
-        .collect();
-    let mut rows: Vec<RebuiltProjection> = Vec::new();
-    let mut sequence = 0;
-    for name in names {
-        // Those of one view are rebuilt together.
-        if rows.iter().any(|row| row.name == name) {
-            continue;
-        }
-        let path = format!("/v1/projections/{name}/rebuild");
-        let answer = server.post_json(&path, &json!({}))?;
-        sequence = answer["sequence"].as_u64().unwrap_or_default();
-        for rebuilt in answer["projections"].as_array().context("the server's answer has no projections")? {
-            let text = |field: &str| rebuilt[field].as_str().map(str::to_owned);
-            let name = text("name").context("the server's answer has no name")?;
-            let digest = text("digest").context("the server's answer has no digest")?;
-            rows.push(RebuiltProjection { name, digest, kept: text("before") });
-        }
-    }
-    rows.retain(|row| projection.is_none_or(|projection| projection == row.name));
-    report(projection, &rows, sequence, json)
-}
-
-fn report(
+pub(super) fn report(
     projection: Option<&str>,
     rows: &[RebuiltProjection],
     sequence: u64,

@@ -186,6 +186,7 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     let options = PublishingOptions { interval, witnesses };
     let publishing = Publishing::start(&engine.notary, &engine.ledger, &engine.log, options);
     engine.publishing = Some(publishing.context("start a thread that publishes checkpoints")?);
+    engine.rebuilds = (&config.rebuild).into();
     engine.most_parameter_bytes = config.requests.most_parameter_bytes;
     engine.certifier = Some(Arc::new(Certifier::new(authority, &data.join("certificates"))?));
     let ctx = RequestContext::local(Arc::new(engine));

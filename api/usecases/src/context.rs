@@ -19,7 +19,7 @@ use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_engine::certifier::Certifier;
 use slapledger_engine::past::{FoundPast, LOOK_FOR_IDLE, PastFault, PastProgress, PastViews};
 use slapledger_engine::rating_pool::{RatingPoolFault, RatingShare};
-use slapledger_engine::{Engine, ProjectView, ViewSource};
+use slapledger_engine::{Engine, ProjectView, ViewLeases, ViewSource};
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::collect::BodyLimit;
 use slapledger_kit::problem::Problem;
@@ -43,6 +43,9 @@ pub struct RequestContext {
     pub deadline: Option<Instant>,
     /// The views that it reads, where it asks for those of an earlier event.
     pub past: Option<Arc<PastViews>>,
+    /// The generations of the views that it reads. What goes on for long has none: each of its reads is of the
+    /// generation that is live then.
+    pub leases: Option<Arc<ViewLeases>>,
 }
 
 /// How long a read waits for views of the past; after that its sender asks again.
@@ -81,7 +84,14 @@ pub async fn to_its_end<T: Send + 'static>(
 impl RequestContext {
     /// What the program does by itself, or for the one local user, in the first project.
     pub fn local(engine: Arc<Engine>) -> Self {
-        Self { engine, caller: Caller::Local, project: ProjectId::DEFAULT, deadline: None, past: None }
+        let (deadline, past, leases) = (None, None, None);
+        Self { engine, caller: Caller::Local, project: ProjectId::DEFAULT, deadline, past, leases }
+    }
+
+    /// The same for what goes on for long: it reads whichever generations are live.
+    #[must_use]
+    pub fn unleased(&self) -> Self {
+        Self { leases: None, ..self.clone() }
     }
 
     /// The same in another project.
@@ -127,7 +137,10 @@ impl RequestContext {
     pub fn slap(&self) -> ProjectView<'_, SlapViews> {
         match &self.past {
             Some(past) => past.slap_of(self.project),
-            None => self.engine.slap_of(self.project),
+            None => match &self.leases {
+                Some(leases) => leases.slap_of(self.project),
+                None => self.engine.slap_of(self.project),
+            },
         }
     }
 
@@ -135,13 +148,20 @@ impl RequestContext {
     pub fn billing(&self) -> ProjectView<'_, BillingView> {
         match &self.past {
             Some(past) => past.billing_of(self.project),
-            None => self.engine.billing_of(self.project),
+            None => match &self.leases {
+                Some(leases) => leases.billing_of(self.project),
+                None => self.engine.billing_of(self.project),
+            },
         }
     }
 
     /// Projects and credentials.
     pub fn access(&self) -> ViewSource<'_, AccessView> {
-        self.past.as_ref().map_or(ViewSource::Live(&self.engine.access), |past| past.access())
+        match (&self.past, &self.leases) {
+            (Some(past), _) => past.access(),
+            (None, Some(leases)) => leases.access(),
+            (None, None) => ViewSource::Live(&self.engine.access),
+        }
     }
 
     /// The last event that a read reflects at least: all that was acknowledged, or the one that it asks for.

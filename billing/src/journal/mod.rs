@@ -26,6 +26,7 @@ use slapledger_core::domain::money::{Currency, Exact};
 use slapledger_core::domain::time::{Date, Timestamp};
 use slapledger_core::log::envelope::Recorded;
 use slapledger_projections::CopyOnWrite;
+use slapledger_projections::rows::RowDigests;
 use slapledger_projections::view::{Projection, View, get, put};
 
 pub use account::{Account, AccountKind, Income, Side};
@@ -163,6 +164,15 @@ impl Projection for Journal {
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         put(self, out)
+    }
+
+    fn rows(&self, rows: &mut RowDigests) {
+        rows.table("calendars", self.calendars.iter());
+        rows.keyed("credits", self.credits.iter());
+        rows.table("parts", self.parts.iter());
+        rows.table("transactions", (1_u64..).zip(self.transactions.iter()));
+        rows.table("periods", (1_u64..).zip(self.periods.iter()));
+        rows.value("fault", String::new(), &self.fault);
     }
 }
 

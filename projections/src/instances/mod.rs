@@ -30,6 +30,7 @@ use slapledger_core::domain::instance::Requester;
 pub use self::filter::{InstanceFilter, TreeFilter};
 pub use self::instance::{InstanceCondition, InstanceView};
 use crate::page::Page;
+use crate::rows::RowDigests;
 use crate::view::{Projection, put};
 
 /// Whose names a reference is one of. Shared instances and others do not take each other's.
@@ -168,5 +169,16 @@ impl Projection for InstancesView {
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         put(self, out)
+    }
+
+    fn rows(&self, rows: &mut RowDigests) {
+        rows.table("instances", &self.all);
+        rows.keyed("names", &self.names);
+        rows.table("children", &self.children);
+        rows.table("owners", &self.by_owner);
+        rows.table("trees", &self.trees);
+        rows.table("shares", &self.shares);
+        rows.table("places", &self.places);
+        rows.table("parts", &self.parts);
     }
 }

@@ -13,6 +13,7 @@ use super::rows::{self, Before};
 use super::series::{Amounts, BLOCK, Interval, ReplacedInterval};
 use super::suspense::SuspenseIndex;
 use super::{IntervalSeries, Metering, Owner, Target};
+use crate::rows::RowDigests;
 use crate::view::{get, put};
 
 pub(super) fn write(metering: &Metering, out: &mut dyn Write) -> io::Result<()> {
@@ -34,6 +35,26 @@ pub(super) fn write(metering: &Metering, out: &mut dyn Write) -> io::Result<()> 
     put(&*metering.successors, out)?;
     metering.suspense.write(out)?;
     put(&metering.allocated, out)
+}
+
+/// The same as rows to compare: a series is one.
+pub(super) fn rows_of(metering: &Metering, rows: &mut RowDigests) {
+    rows.add("dimensions", String::new(), |out| metering.dimensions.write_sets(out));
+    for (index, series) in (0..).zip(metering.series.iter()) {
+        let owner = match metering.target(series.owner) {
+            Target::Instance(instance) => instance.to_string(),
+            Target::Computer(computer) => computer.to_string(),
+        };
+        let key = format!("{owner} {}", metering.resources.name(series.resource));
+        rows.add("series", key, |out| {
+            write_series(series, out)?;
+            metering.dimensions.write_rows(index, out)
+        });
+    }
+    rows.add("counts", String::new(), |out| metering.counts.write(&metering.computers, out));
+    rows.table("successors", metering.successors.iter());
+    metering.suspense.rows(rows);
+    rows.value("allocated", String::new(), &metering.allocated);
 }
 
 fn write_series(series: &IntervalSeries, out: &mut dyn Write) -> io::Result<()> {

@@ -44,6 +44,7 @@ use slapledger_core::domain::usage::{Attribution, Share, Usage};
 use slapledger_core::log::envelope::Recorded;
 
 use crate::copy_on_write::CopyOnWrite;
+use crate::rows::RowDigests;
 use crate::view::Projection;
 use allocated::AllocatedInstances;
 use counts::ReportCounts;
@@ -371,6 +372,10 @@ impl Projection for Metering {
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         bytes::write(self, out)
+    }
+
+    fn rows(&self, rows: &mut RowDigests) {
+        bytes::rows_of(self, rows);
     }
 }
 

@@ -12,6 +12,7 @@ use slapledger_core::domain::usage::{Unmeterable, UsageSuspended};
 use super::Metering;
 use crate::copy_on_write::CopyOnWrite;
 use crate::page::Page;
+use crate::rows::RowDigests;
 use crate::view::{get, put};
 
 /// Usage that cannot be metered and waits for somebody to look at it.
@@ -57,6 +58,10 @@ impl SuspenseIndex {
 
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         put(&*self.all, out)
+    }
+
+    pub(super) fn rows(&self, rows: &mut RowDigests) {
+        rows.table("suspended", self.all.iter());
     }
 
     pub(super) fn read(from: &mut dyn Read) -> io::Result<Self> {

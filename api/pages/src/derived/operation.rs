@@ -21,11 +21,38 @@ const VIEWS: [(&str, &[&str]); 3] = [
 pub(crate) fn parts(asked: &PageRequest, _: &Answers) -> Vec<Part> {
     let mut parts =
         vec![Part::new("health", "/healthz"), Part::new("projects", format!("/v1/projects?limit={MOST}"))];
+    for (view, projections) in VIEWS {
+        parts.push(Part::new(part_of(view), format!("/v1/projections/{}/generations", projections[0])));
+    }
     if let Some(now) = format::parse(&asked.now) {
         let soon = (now + TimeDelta::days(SOON_DAYS)).format("%Y-%m-%dT%H:%M:%SZ");
         parts.push(Part::new("credentials", format!("/v1/credentials?expires_before={soon}&limit={MOST}")));
     }
     parts
+}
+
+/// What the page calls the generations of a view.
+fn part_of(view: &str) -> String {
+    format!("generations-{view}")
+}
+
+/// The generation of a view that is not live, with what a reader may do about it.
+fn aside(view: &DerivedFrom<'_>, name: &str) -> Value {
+    let generations = view.answers.get(&part_of(name)).unwrap_or(&Value::Null);
+    let Some(aside) = items(&generations["items"]).get(1) else { return Value::Null };
+    let changes: &[&str] = match text(aside, "state") {
+        "building" | "comparing" => &["cancel"],
+        "ready" => &["swap", "cancel"],
+        "previous" => &["confirm", "swap-back"],
+        _ => &[],
+    };
+    let differences = generations["latest"]["differences"]["count"].as_u64().unwrap_or_default();
+    json!({"it": aside, "changes": changes, "differences": differences})
+}
+
+/// Why the last rebuild of a view failed, if it did.
+fn failed(view: &DerivedFrom<'_>, name: &str) -> Value {
+    view.answers.get(&part_of(name)).map_or(Value::Null, |generations| generations["latest"]["cause"].clone())
 }
 
 /// Bytes in the largest unit that keeps at least one.
@@ -61,7 +88,9 @@ pub(crate) fn derive(view: &DerivedFrom<'_>) -> Value {
         let known = VIEWS.into_iter().find(|(name, _)| *name == text(it, "name"));
         let since = it["position"].as_u64().zip(it["snapshot"].as_u64());
         let since = since.map(|(position, snapshot)| position.saturating_sub(snapshot));
-        json!({"it": it, "since": since, "projections": known.map_or(&["inventory"][..], |(_, projections)| projections)})
+        let aside = aside(view, text(it, "name"));
+        let failed = failed(view, text(it, "name"));
+        json!({"it": it, "aside": aside, "failed": failed, "since": since, "projections": known.map_or(&["inventory"][..], |(_, projections)| projections)})
     });
     let disk = health["disk"].is_object().then(|| {
         let of = |member: &str| health["disk"][member].as_u64().unwrap_or_default();

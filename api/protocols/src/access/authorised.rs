@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use slapledger_engine::ViewLeases;
 use slapledger_engine::past::PastViews;
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::caller::Caller;
@@ -32,6 +33,7 @@ impl FromRequestParts<Arc<Gateway>> for Authorised {
             project: gateway.local_project,
             deadline,
             past: None,
+            leases: None,
         };
         match parts.extensions.get::<Caller>() {
             Some(caller) => {
@@ -56,5 +58,11 @@ async fn as_asked(ctx: RequestContext, parts: &Parts) -> Result<Authorised, NotA
         (Some(_), Some(views)) => Some(Arc::clone(views)),
         (Some(as_of), None) => Some(as_of.views(&ctx).await?),
     };
-    Ok(Authorised(Arc::new(RequestContext { past, ..ctx })))
+    // All that a request reads of a view is of one generation; all parts of a page are.
+    let leases = match parts.extensions.get::<Arc<ViewLeases>>() {
+        Some(leases) => Arc::clone(leases),
+        None => Arc::new(ctx.engine.lease()),
+    };
+    let leases = past.is_none().then_some(leases);
+    Ok(Authorised(Arc::new(RequestContext { past, leases, ..ctx })))
 }

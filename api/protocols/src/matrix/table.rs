@@ -387,6 +387,13 @@ fn others() -> Vec<Row> {
         post("/v1/clock/confirm", &json!({"now": NOW}), ". oxxx xxx xx xx xx .."),
         get("/v1/projections", ". oxxo xxx xx xx xx .."),
         row("POST", "/v1/projections/{name}/rebuild", rebuild, ". oxxx xxx xx xx xx .."),
+        get("/v1/projections/{name}/generations", ". oxxo xxx xx xx xx .."),
+        get("/v1/projections/{name}/generations/stream", ". oxxo xxx xx xx xx .."),
+        // There is no rebuild that they could change.
+        post("/v1/projections/{name}/rebuild/cancel", &json!({}), ". kxxx xxx xx xx xx .."),
+        post("/v1/projections/{name}/rebuild/swap", &json!({}), ". kxxx xxx xx xx xx .."),
+        post("/v1/projections/{name}/rebuild/confirm", &json!({}), ". kxxx xxx xx xx xx .."),
+        post("/v1/projections/{name}/rebuild/swap-back", &json!({}), ". kxxx xxx xx xx xx .."),
         get("/v1/backup", ". oxxx xxx xx xx xx .."),
         row(
             "GET",

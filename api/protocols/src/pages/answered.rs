@@ -7,6 +7,7 @@ use axum::extract::Request;
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use serde_json::{Value, json};
+use slapledger_engine::ViewLeases;
 use slapledger_engine::past::PastViews;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::forms::AsValue;
@@ -21,6 +22,7 @@ pub(super) struct Origin {
     headers: HeaderMap,
     peer: Option<Peer>,
     past: Option<Arc<PastViews>>,
+    leases: Option<Arc<ViewLeases>>,
 }
 
 impl Origin {
@@ -37,12 +39,17 @@ impl Origin {
         ] {
             headers.remove(name);
         }
-        Self { headers, peer: extensions.get().cloned(), past: None }
+        Self { headers, peer: extensions.get().cloned(), past: None, leases: None }
     }
 
     /// The same for routes that read these views where they are asked for the past.
     pub(super) fn of_past(self, past: Option<Arc<PastViews>>) -> Self {
         Self { past, ..self }
+    }
+
+    /// The same for routes that read these generations.
+    pub(super) fn leased(self, leases: ViewLeases) -> Self {
+        Self { leases: Some(Arc::new(leases)), ..self }
     }
 
     /// A request of the same sender.
@@ -59,6 +66,9 @@ impl Origin {
         }
         if let Some(past) = &self.past {
             request.extensions_mut().insert(Arc::clone(past));
+        }
+        if let Some(leases) = &self.leases {
+            request.extensions_mut().insert(Arc::clone(leases));
         }
         Some(request)
     }

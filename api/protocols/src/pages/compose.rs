@@ -83,7 +83,7 @@ impl Pages {
             form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
         let now = self.gateway.engine.now().to_string();
         let mut asked = PageRequest { path: uri.path().to_owned(), names, now, query };
-        let origin = Origin::of(&request.headers, &request.extensions);
+        let origin = Origin::of(&request.headers, &request.extensions).leased(self.gateway.engine.lease());
         let origin = self.as_asked(browser, origin, &mut asked).await;
         let place = place_of(page, &asked);
         let Some(inner) = origin.request(Method::GET, &place, Body::empty()) else {

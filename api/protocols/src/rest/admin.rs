@@ -5,11 +5,9 @@
 
 pub(super) mod describe;
 
-use axum::extract::Request;
 use axum::http::{StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_billing::BillingView;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::store::StoreStats;
@@ -17,14 +15,12 @@ use slapledger_engine::Engine;
 use slapledger_engine::health::HealthFault;
 use slapledger_engine::shipping::ShippingStatus;
 use slapledger_kit::answer::HttpAnswer;
-use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
-use slapledger_kit::{conflict, json_body};
-use slapledger_projections::runner::{RebuildFault, Rebuilt, Runner, Status};
-use slapledger_projections::{AccessView, SlapViews, View, ViewPart};
+use slapledger_projections::runner::{Runner, Status};
+use slapledger_projections::{View, ViewPart};
 
-use super::openapi::schema::{self, List};
-use super::query::{self, Named, Query};
+use super::openapi::schema::List;
+use super::query::{self, Query};
 use crate::access::Authorised;
 
 /// How far a view may be behind before requests are better sent elsewhere.
@@ -69,77 +65,6 @@ pub(super) async fn projections(
 fn parts_of<V: View>(views: &Runner<V>) -> Vec<PartForm> {
     let (parts, position) = views.parts();
     parts.iter().map(|part| PartForm::of(part, views.name(), position)).collect()
-}
-
-/// What a rebuild came to.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct RebuiltForm {
-    /// The projection that was asked for.
-    #[serde(flatten)]
-    projection: ComparedForm,
-    /// All that were rebuilt with it, itself included.
-    projections: Vec<ComparedForm>,
-    sequence: Sequence,
-}
-
-#[derive(Clone, Serialize, JsonSchema)]
-struct ComparedForm {
-    name: &'static str,
-    /// Of what is there now.
-    digest: String,
-    /// Of what was there before.
-    before: String,
-    /// Whether it came back byte for byte.
-    same: bool,
-    bytes: u64,
-}
-
-impl ComparedForm {
-    fn of(before: &ViewPart, after: &ViewPart) -> Self {
-        let (digest, same) = (after.digest.to_string(), before == after);
-        Self { name: after.name, digest, before: before.digest.to_string(), same, bytes: after.bytes }
-    }
-}
-
-/// `POST /v1/projections/{name}/rebuild`: a projection is derived again from the first event, together with those it
-/// shares its view with, beside the one in use. Answers when it has taken its place.
-pub(super) async fn rebuild(
-    Authorised(ctx): Authorised,
-    Named(name): Named<String>,
-    request: Request,
-) -> Result<HttpAnswer<RebuiltForm>, Problem> {
-    json_body::read_optional::<schema::Nothing>(request, json_body::MOST_BYTES).await?;
-    let (of_slap, of_access) = (holds::<SlapViews>(&name), holds::<AccessView>(&name));
-    if !of_slap && !of_access && !holds::<BillingView>(&name) {
-        return Err(Problem::not_found(format!("there is no projection {name}")));
-    }
-    let rebuilt = tokio::task::spawn_blocking(move || {
-        if of_access {
-            return ctx.engine.access.rebuild(|_| ());
-        }
-        if !of_slap {
-            return ctx.engine.billing.rebuild(|_| ());
-        }
-        let rebuilt = ctx.engine.slap.rebuild(|_| ());
-        // Should it not have come back the same, what was written from it is not the same either.
-        ctx.engine.documents.forget();
-        rebuilt
-    });
-    let rebuilt = rebuilt.await.map_err(|error| Problem::fault(&error))?.map_err(|fault| match fault {
-        RebuildFault::UnderWay { .. } => conflict::of_code(ProblemCode::RebuildUnderWay, fault.to_string()),
-        RebuildFault::Replay { .. } => Problem::fault(&fault),
-    })?;
-    let Rebuilt { sequence, before, after } = rebuilt;
-    let projections: Vec<_> =
-        before.iter().zip(&after).map(|(before, after)| ComparedForm::of(before, after)).collect();
-    let asked = projections.iter().find(|compared| compared.name == name).cloned();
-    let projection =
-        asked.ok_or_else(|| Problem::fault(&format!("{name} was not among what was rebuilt")))?;
-    Ok(HttpAnswer::ok(sequence, RebuiltForm { projection, projections, sequence }))
-}
-
-fn holds<V: View>(name: &str) -> bool {
-    V::default().projections().iter().any(|projection| projection.name() == name)
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -27,6 +27,7 @@ mod prices;
 pub mod projects;
 mod proofs;
 pub mod query;
+mod rebuilds;
 mod revenue;
 pub(crate) mod routes;
 mod software;

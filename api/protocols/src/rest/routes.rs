@@ -13,8 +13,8 @@ use super::invoices::{self, notes, ranked, reviews, runs};
 use super::openapi::{self, Routes};
 use super::{
     admin, backups, books, catalogue, clock, computers, credentials, credits, diff, discounts, events,
-    explain, gaps, instances, invoice_proof, parties, preview, prices, projects, proofs, revenue, software,
-    summary, top_ups, trees, usage, what_if,
+    explain, gaps, instances, invoice_proof, parties, preview, prices, projects, proofs, rebuilds, revenue,
+    software, summary, top_ups, trees, usage, what_if,
 };
 use crate::access::Gateway;
 
@@ -161,6 +161,36 @@ fn usual() -> Routes {
         .get("/v1/instance-trees/{id}", &policy::INSTANCE_READ, trees::tree, trees::describe::show)
         // The clock.
         .get("/v1/clock", &policy::CLOCK_READ, clock::show, clock::describe::show)
+        .get(
+            "/v1/projections/{name}/generations",
+            &policy::LOG_DIGEST,
+            rebuilds::generations,
+            rebuilds::describe::generations,
+        )
+        .post(
+            "/v1/projections/{name}/rebuild/cancel",
+            &policy::LOG_REBUILD,
+            rebuilds::cancel,
+            rebuilds::describe::cancel,
+        )
+        .post(
+            "/v1/projections/{name}/rebuild/swap",
+            &policy::LOG_REBUILD,
+            rebuilds::swap,
+            rebuilds::describe::swap,
+        )
+        .post(
+            "/v1/projections/{name}/rebuild/confirm",
+            &policy::LOG_REBUILD,
+            rebuilds::confirm,
+            rebuilds::describe::confirm,
+        )
+        .post(
+            "/v1/projections/{name}/rebuild/swap-back",
+            &policy::LOG_REBUILD,
+            rebuilds::swap_back,
+            rebuilds::describe::swap_back,
+        )
         .post("/v1/clock/confirm", &policy::CLOCK_CONFIRM, clock::confirm, clock::describe::confirm)
         // Usage.
         .post("/v1/usage-events", &policy::USAGE_REPORT, usage::record, usage::describe::record)
@@ -447,8 +477,8 @@ fn slow() -> Routes {
         .post(
             "/v1/projections/{name}/rebuild",
             &policy::LOG_REBUILD,
-            admin::rebuild,
-            admin::describe::rebuild,
+            rebuilds::rebuild,
+            rebuilds::describe::rebuild,
         )
 }
 
@@ -464,7 +494,12 @@ fn downloads() -> Routes {
 
 /// What goes on for as long as somebody reads it.
 fn streams() -> Routes {
-    Routes::new().get("/v1/events/stream", &policy::LOG_FOLLOW, events::follow, events::describe::follow)
+    Routes::new().get("/v1/events/stream", &policy::LOG_FOLLOW, events::follow, events::describe::follow).get(
+        "/v1/projections/{name}/generations/stream",
+        &policy::LOG_DIGEST,
+        rebuilds::follow,
+        rebuilds::describe::follow,
+    )
 }
 
 /// What answers when nothing else does. `document` is filled in when all routes are known.

@@ -1,29 +1,14 @@
 //! What is said of the routes for the operator.
 
-use serde_json::json;
-
-use super::{Health, PartForm, Ready, RebuiltForm};
+use super::{Health, PartForm, Ready};
 use crate::rest::openapi::operation::Operation;
-use crate::rest::openapi::schema::{self, Nothing};
+use crate::rest::openapi::schema;
 
 pub(crate) fn projections(operation: Operation) -> Operation {
     operation
         .called("listProjections", "log", "What is derived from the log, with digests that are computed now")
         .reads::<crate::rest::openapi::schema::List<PartForm>>("All projections")
         .only_now()
-}
-
-pub(crate) fn rebuild(operation: Operation) -> Operation {
-    operation
-        .called(
-            "rebuildProjection",
-            "log",
-            "Derive a projection again from the first event, beside the one in use",
-        )
-        .path::<schema::Projection>("name", "Which projection")
-        .body::<Nothing>(json!({}))
-        .optional_body()
-        .writes::<RebuiltForm>(200, "It was derived, and has taken its place")
 }
 
 pub(crate) fn health(operation: Operation) -> Operation {

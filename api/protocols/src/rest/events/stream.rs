@@ -72,7 +72,8 @@ pub(crate) async fn follow(
     let place = gateway.streams.open(&gateway.engine, holder, bounds)?;
     let ticks = gateway.streams.ticks();
     let reader = EventReader {
-        ctx: (*ctx).clone(),
+        // It may be read for days.
+        ctx: ctx.unleased(),
         continued,
         filter,
         position,

@@ -288,8 +288,16 @@ pub(super) const DESCRIPTIONS: &[(&str, &str)] = &[
     ),
     (
         "rebuildProjection",
-        "Rebuilds a projection from the log beside the one in use, compares their digests, and replaces it.",
+        "Rebuilds a projection from the log beside the one in use, compares both, and replaces it if they are equal.",
     ),
+    (
+        "listGenerations",
+        "Lists the generation of a projection that answers readers, and the one aside, with its progress.",
+    ),
+    ("cancelRebuild", "Stops a rebuild, or discards a generation that waits for a swap."),
+    ("swapRebuilt", "Replaces the live generation by the one that waits, also if they differ."),
+    ("confirmRebuilt", "Discards the previous generation, which cannot be swapped back any more."),
+    ("swapBack", "Replaces the live generation by the previous one, once that is level with the log."),
     // The server.
     ("describe", "Answers with this document. It is the same for all callers."),
     (
