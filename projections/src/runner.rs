@@ -180,11 +180,14 @@ struct RunnerShared<V> {
     /// The last event when a snapshot was last tried.
     tried: AtomicU64,
     /// What is done apart, to the thread that does it.
-    apart: OnceLock<mpsc::Sender<(Weak<ViewGeneration<V>>, Deferred<V>)>>,
+    apart: OnceLock<mpsc::Sender<DeferredOf<V>>>,
     /// Held by anyone who writes the snapshot.
     snapshotting: Mutex<()>,
     desk: RebuildDesk<V>,
 }
+
+/// What is done apart, and the generation that it is for.
+type DeferredOf<V> = (Weak<ViewGeneration<V>>, Deferred<V>);
 
 /// A view as of an event, which nobody keeps up to date yet.
 pub struct RestoredView<V> {
@@ -461,7 +464,7 @@ impl<V: View> RunnerShared<V> {
     fn defer(self: &Arc<Self>, generation: &Arc<ViewGeneration<V>>, work: Deferred<V>) {
         generation.unfinished.fetch_add(1, Ordering::AcqRel);
         let to = self.apart.get_or_init(|| {
-            let (to, all) = mpsc::channel::<(Weak<ViewGeneration<V>>, Deferred<V>)>();
+            let (to, all) = mpsc::channel::<DeferredOf<V>>();
             // It ends with the view: it keeps nothing of it while it waits.
             let shared = Arc::downgrade(self);
             let work = move || {

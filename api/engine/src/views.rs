@@ -43,6 +43,7 @@ pub enum ViewSource<'e, V: View> {
     Past(&'e V, Sequence),
 }
 
+#[expect(clippy::expl_impl_clone_on_copy, reason = "a derived one asks the view to be Clone")]
 impl<V: View> Clone for ViewSource<'_, V> {
     fn clone(&self) -> Self {
         *self
@@ -153,6 +154,7 @@ impl<'e, V: View> ProjectView<'e, V> {
     }
 }
 
+#[expect(clippy::expl_impl_clone_on_copy, reason = "a derived one asks the view to be Clone")]
 impl<V: View> Clone for ProjectView<'_, V> {
     fn clone(&self) -> Self {
         *self

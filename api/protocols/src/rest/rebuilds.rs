@@ -290,13 +290,13 @@ async fn with_view<T: Send + 'static>(
     let (engine, name) = (Arc::clone(&ctx.engine), name.to_owned());
     let done = tokio::task::spawn_blocking(move || {
         let (view, _) = engine.view_of(&name).ok_or_else(|| unknown(&name))?;
-        work(view).map_err(problem)
+        work(view).map_err(|fault| problem(&fault))
     });
     done.await.map_err(|error| Problem::fault(&error))?
 }
 
-fn problem(fault: RebuildFault) -> Problem {
-    let code = match &fault {
+fn problem(fault: &RebuildFault) -> Problem {
+    let code = match fault {
         RebuildFault::UnderWay { .. } => ProblemCode::RebuildUnderWay,
         RebuildFault::Unconfirmed { .. } => ProblemCode::GenerationUnconfirmed,
         RebuildFault::NothingToCancel { .. }
@@ -306,7 +306,7 @@ fn problem(fault: RebuildFault) -> Problem {
         RebuildFault::Closed { .. } => {
             return Problem::later(ProblemCode::Unavailable, fault.to_string(), 30);
         }
-        RebuildFault::Failed { .. } => return Problem::fault(&fault),
+        RebuildFault::Failed { .. } => return Problem::fault(fault),
     };
     conflict::of_code(code, fault.to_string())
 }
@@ -333,7 +333,7 @@ pub(super) async fn rebuild(
     let wanted = ctx.engine.rebuilds.request(wish.swap.unwrap_or(true), most);
     let number = with_view(&ctx, &name, |view| view.begin_rebuild(wanted)).await?;
     let (view, _) = ctx.engine.view_of(&name).ok_or_else(|| unknown(&name))?;
-    let fault = |fault: RebuildFault| Err(problem(fault));
+    let fault = |fault: RebuildFault| Err(problem(&fault));
     let view_name = view.generations().view;
     let (rebuilt, swapped) = match rebuilt(view, number, PATIENCE).await {
         Some(RebuildOutcome::Ready(rebuilt)) => (rebuilt, false),
