@@ -150,12 +150,16 @@ impl Histories {
         };
         let (owner, root, reference) = (event.owner, event.root, event.reference.clone());
         let history = History { owner, root, reference, attributes: vec![attributes], allocation: None };
-        if self.by_id.insert(event.instance, history.into()).is_none() {
-            let ids = self.of_owner.entry(owner).or_default();
-            // Numbers rise, but for those of a log that somebody forged.
-            let at = ids.partition_point(|known| *known < event.instance);
-            ids.insert(at, event.instance);
+        let before = self.by_id.insert(event.instance, history.into());
+        // Numbers rise and no instance is requested twice, but for a log that somebody forged.
+        if let Some(before) = before
+            && let Some(ids) = self.of_owner.get_mut(&before.owner)
+        {
+            ids.retain(|known| *known != event.instance);
         }
+        let ids = self.of_owner.entry(owner).or_default();
+        let at = ids.partition_point(|known| *known < event.instance);
+        ids.insert(at, event.instance);
     }
 
     fn changed(&mut self, event: &InstanceChanged, by: Sequence) {

@@ -166,8 +166,8 @@ struct RunnerShared<V> {
     live: RwLock<Arc<ViewGeneration<V>>>,
     /// Held while a generation takes events over, and while another takes its place. No reader waits for it.
     turn: Mutex<()>,
-    /// The generation before the live one, while requests that began with it go on.
-    draining: Mutex<Option<Draining<V>>>,
+    /// The generations before the live one, while requests that began with them go on.
+    draining: Mutex<Vec<Draining<V>>>,
     progress: watch::Sender<RunnerProgress>,
     /// Threads that wait for progress.
     moved: Condvar,
@@ -462,7 +462,6 @@ impl<V: View> RunnerShared<V> {
 
     /// Has work done apart, for a generation.
     fn defer(self: &Arc<Self>, generation: &Arc<ViewGeneration<V>>, work: Deferred<V>) {
-        generation.unfinished.fetch_add(1, Ordering::AcqRel);
         let to = self.apart.get_or_init(|| {
             let (to, all) = mpsc::channel::<DeferredOf<V>>();
             // It ends with the view: it keeps nothing of it while it waits.
@@ -474,10 +473,17 @@ impl<V: View> RunnerShared<V> {
                     let Some(generation) = generation.upgrade() else { continue };
                     if let Ok(finish) = done {
                         finish(&mut generation.kept.write().view);
-                    } else {
+                    } else if Arc::ptr_eq(&generation, &shared.live()) {
                         let cause: Arc<str> = "what was done apart panicked".into();
                         error!(view = shared.name, %cause, "a view stops");
                         shared.tell(|progress| progress.fault = Some(cause));
+                    } else {
+                        // One whose place another took may be broken: that is no fault of the view.
+                        error!(
+                            view = shared.name,
+                            generation = generation.number,
+                            "what was done apart panicked"
+                        );
                     }
                     generation.unfinished.fetch_sub(1, Ordering::AcqRel);
                     shared.tell(|_| ());
@@ -536,8 +542,10 @@ impl<V: View> RunnerShared<V> {
     fn take_over(self: &Arc<Self>, group: &[Recorded]) -> Result<Sequence, String> {
         let turn = self.turn.lock();
         let position = self.take_over_into(&self.live(), group)?;
-        self.drain(group);
+        let gone = self.drain(group);
         drop(turn);
+        // To free it takes time.
+        drop(gone);
         self.tell(|progress| progress.position = position);
         if group.is_empty() { Err(format!("nothing follows {position} in its feed")) } else { Ok(position) }
     }
@@ -557,6 +565,8 @@ impl<V: View> RunnerShared<V> {
             kept.position = event.sequence;
         }
         let position = kept.position;
+        // Whoever holds the lock next sees that something is left.
+        generation.unfinished.fetch_add(deferred.len(), Ordering::AcqRel);
         RwLockWriteGuard::unlock_fair(kept);
         for work in deferred {
             self.defer(generation, work);
@@ -564,18 +574,29 @@ impl<V: View> RunnerShared<V> {
         Ok(position)
     }
 
-    /// The generation before the live one follows while requests that began with it go on. That it cannot is no fault
-    /// of the view.
-    fn drain(self: &Arc<Self>, group: &[Recorded]) {
+    /// Generations before the live one follow while requests that began with them go on; those that do not any more. That
+    /// one cannot is no fault of the view.
+    fn drain(self: &Arc<Self>, group: &[Recorded]) -> Vec<Draining<V>> {
         let mut draining = self.draining.lock();
-        let Some(old) = draining.as_ref() else { return };
-        let follows = old.is_wanted() && {
-            let taken = catch_unwind(AssertUnwindSafe(|| self.take_over_into(&old.generation, group)));
-            matches!(taken, Ok(Ok(_)))
+        let follows = |old: &Draining<V>| {
+            old.is_wanted() && {
+                let taken = catch_unwind(AssertUnwindSafe(|| self.take_over_into(&old.generation, group)));
+                matches!(taken, Ok(Ok(_)))
+            }
         };
-        if !follows {
-            *draining = None;
-        }
+        let (gone, followed) = std::mem::take(&mut *draining).into_iter().partition(|old| !follows(old));
+        *draining = followed;
+        gone
+    }
+
+    /// Frees generations that no request reads any more.
+    fn forget_drained(&self) {
+        let mut draining = self.draining.lock();
+        let (wanted, gone): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut *draining).into_iter().partition(Draining::is_wanted);
+        *draining = wanted;
+        drop(draining);
+        drop(gone);
     }
 
     /// A failure is logged and returned: the next start takes longer.
@@ -596,6 +617,10 @@ impl<V: View> RunnerShared<V> {
         }
         // Not a plain read lock: a writer that waits for one keeps new readers out.
         let kept = live.kept.upgradable_read();
+        // The fold may have left something meanwhile.
+        if !live.is_settled() {
+            return Ok(());
+        }
         let sequence = kept.position;
         if let Some(short) = self.options.room.as_ref().and_then(|room| room.short()) {
             self.tried.store(sequence.0, Ordering::Relaxed);

@@ -1,9 +1,6 @@
-//! Every answer has the id of its request, and so has every log line that is written while it is answered.
+//! Every answer has the id of its request, and so has what its handler logs.
 //!
 //! A client may choose the id, so that its log and ours can be read together.
-
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
@@ -32,11 +29,9 @@ fn is_usable(id: &HeaderValue) -> bool {
         && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(byte))
 }
 
-/// Ids follow each other, so that lines can be put in order; where they begin is random.
+/// Ids are random: from two that follow each other, one reader would learn how many requests others made.
 fn new() -> HeaderValue {
-    static NEXT: LazyLock<AtomicU64> =
-        LazyLock::new(|| AtomicU64::new(u64::from_be_bytes(random_bytes::<8>())));
-    let id = format!("{:016x}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let id = format!("{:016x}", u64::from_be_bytes(random_bytes::<8>()));
     HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"))
 }
 

@@ -177,6 +177,10 @@ fn compared(server: &Server, name: &str, body: &Value) -> anyhow::Result<Value> 
                 "swapped": outcome != "ready", "sequence": now["sequence"],
             }));
         }
+        // Both change in one step: what is neither is gone, as after a restart.
+        if now["items"].get(1).is_none_or(|aside| aside["number"] != number) {
+            bail!("the server does not know generation {number} of {name} any more; rebuild it again");
+        }
         thread::sleep(EVERY);
     }
 }

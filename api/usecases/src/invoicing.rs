@@ -124,8 +124,8 @@ pub async fn finalise(
     actor: Actor,
     run: RunId,
 ) -> Result<FinalisedRun, FinaliseError> {
-    let ctx = Arc::clone(ctx);
-    // It goes on if the requester does not wait any more.
+    // It goes on if the requester does not wait any more, and for long: it follows the live view.
+    let ctx = ctx.unleased();
     let done = tokio::task::spawn_blocking(move || finalise_blocking(&ctx, &actor, run)).await;
     done.unwrap_or_else(|error| Err(FinaliseError::View(error.to_string())))
 }
@@ -174,8 +174,8 @@ pub async fn finalise_one(
     meta: Arc<Meta>,
     (run, payer): (RunId, PartyId),
 ) -> Result<(InvoiceId, Sequence), FinaliseError> {
-    let ctx = Arc::clone(ctx);
     // It goes on if whoever asked for it does not wait any more.
+    let ctx = ctx.unleased();
     let done = tokio::task::spawn_blocking(move || {
         wait_for_drafts(&ctx, run)?;
         let draft = ctx.billing().read(|view, _| {

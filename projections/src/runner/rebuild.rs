@@ -10,6 +10,7 @@
 
 mod states;
 
+use std::fmt::Display;
 use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use tracing::{error, info};
 
 use super::generation::{Draining, ViewGeneration};
 use super::{Runner, RunnerShared};
-use crate::replay::{ReplayFault, replay, replay_stepwise};
+use crate::replay::{ReplayFault, replay_stepwise};
 use crate::stop::{self, StopFlag, stoppable};
 use crate::view::View;
 
@@ -35,8 +36,6 @@ pub use states::{
 
 /// How many events a generation may be behind when a swap brings it level: the fold waits for these.
 const LEVEL: u64 = 1_000;
-/// How many events a generation that readers may still read takes over at a time.
-const PIECE: u64 = 1_000;
 /// How long a step sleeps at most before it looks whether it was stopped.
 const NAP: Duration = Duration::from_millis(50);
 
@@ -320,6 +319,7 @@ impl<V: View> RebuiltView for Runner<V> {
         drop(state);
         desk.tell();
         drop(old);
+        self.shared.forget_drained();
         Ok(())
     }
 
@@ -356,6 +356,10 @@ impl<V: View> Runner<V> {
             if let Some((_, outcome)) = latest {
                 return outcome.clone().into_rebuilt(self.shared.name);
             }
+            // Another ended before this thread looked.
+            if state.latest.as_ref().is_some_and(|(of, _)| *of > number) {
+                return Err(RebuildFault::Cancelled { name: self.shared.name });
+            }
             desk.changed.wait(&mut state);
         }
     }
@@ -368,10 +372,10 @@ enum NotMade {
 }
 
 /// Does work that takes long and reads the log on a thread of its own, which stops with its flag.
-fn aside<T: Send>(
+fn aside<T: Send, E: Display + Send>(
     on_thread: fn(),
     stop: &StopFlag,
-    work: impl FnOnce() -> Result<T, ReplayFault> + Send,
+    work: impl FnOnce() -> Result<T, E> + Send,
 ) -> Result<T, NotMade> {
     let work = || {
         on_thread();
@@ -503,7 +507,7 @@ impl<V: View> RunnerShared<V> {
         let (live, sequence) = self.live().copy();
         let rebuilt = aside(request.on_thread, stop, || {
             self.follow_until(&mut fresh, sequence, |_| stop::check())?;
-            Ok(Rebuilt::compare(&live, &fresh.view, sequence))
+            Ok::<_, ReplayFault>(Rebuilt::compare(&live, &fresh.view, sequence))
         })?;
         Ok((fresh, Arc::new(rebuilt)))
     }
@@ -556,8 +560,7 @@ impl<V: View> RunnerShared<V> {
         };
         let old = generation.number;
         info!(view = self.name, generation = number, "a generation of a view is live");
-        // A failure is logged.
-        let _ = self.take_snapshot();
+        self.keep_live(stop);
         let until = Instant::now() + request.kept;
         let outcome = RebuildOutcome::Swapped(Arc::clone(&rebuilt));
         let phase = Phase::Previous { generation, rebuilt, on_thread: request.on_thread, until };
@@ -576,24 +579,21 @@ impl<V: View> RunnerShared<V> {
         on_thread: fn(),
         stop: &StopFlag,
     ) {
-        // From now on this thread has it follow, and nobody else.
-        let turn = self.turn.lock();
-        *self.draining.lock() = None;
-        drop(turn);
         let number = self.live().number;
         let level = aside(on_thread, stop, || {
-            while !old.is_settled() {
-                stop::check();
-                thread::sleep(NAP);
-            }
             loop {
                 let position = old.position();
                 let live = self.live().position();
-                if live.0 - position.0 <= LEVEL {
-                    return Ok(());
+                if live.0 <= position.0 + LEVEL {
+                    return Ok::<_, String>(());
                 }
                 stop::check();
-                self.advance(old, Sequence(live.0.min(position.0 + PIECE)))?;
+                // While requests read it, the fold has it follow: it is level soon.
+                if self.draining.lock().iter().any(|draining| Arc::ptr_eq(&draining.generation, old)) {
+                    thread::sleep(NAP);
+                } else {
+                    self.advance(old, (position, live))?;
+                }
             }
         });
         if let Err(cause) = level {
@@ -603,19 +603,33 @@ impl<V: View> RunnerShared<V> {
             return self.give_up(number, NotMade::Failed(cause.into()));
         }
         info!(view = self.name, generation = old.number, "a generation of a view is live again");
-        let _ = self.take_snapshot();
+        self.keep_live(stop);
         self.enter(Phase::Idle, Some((number, RebuildOutcome::SwappedBack(rebuilt))));
     }
 
-    /// Takes over events into a generation that readers may still read.
-    fn advance(&self, generation: &ViewGeneration<V>, until: Sequence) -> Result<(), ReplayFault> {
-        let mut kept = generation.kept.write();
-        let after = kept.position;
-        if after < until {
-            replay(&*self.store, &mut kept.view, (after, until), |_| ())?;
-            kept.position = until;
+    /// Writes the generation that took the place of another as the snapshot: a restart continues with it. What its last
+    /// events left to be done apart is waited for.
+    fn keep_live(&self, stop: &StopFlag) {
+        while !self.live().is_settled() && !stop.is_raised() {
+            thread::sleep(NAP);
         }
-        Ok(())
+        // A failure is logged.
+        let _ = self.take_snapshot();
+    }
+
+    /// Takes over the next events into a generation that readers may still read, up to one of them.
+    fn advance(
+        self: &Arc<Self>,
+        generation: &Arc<ViewGeneration<V>>,
+        (position, until): (Sequence, Sequence),
+    ) -> Result<(), String> {
+        let ended = || format!("the feed ends at {position}, before {until}");
+        let group = self.feed.next(position)?.ok_or_else(ended)?;
+        let wanted = group.partition_point(|event| event.sequence <= until);
+        if wanted == 0 {
+            return Err(format!("nothing follows {position} in its feed"));
+        }
+        self.take_over_into(generation, &group[..wanted]).map(drop)
     }
 
     /// Brings a generation level with the live one, while the fold waits, and lets it take its place; the one before. What
@@ -629,14 +643,15 @@ impl<V: View> RunnerShared<V> {
             if position >= until {
                 break;
             }
-            let ended = || format!("the feed ends at {position}, before {until}");
-            let group = self.feed.next(position)?.ok_or_else(ended)?;
-            let wanted = group.partition_point(|event| event.sequence <= until);
-            self.take_over_into(&generation, &group[..wanted])?;
+            self.advance(&generation, (position, until))?;
         }
+        // Requests that began with the live one read it to their end.
+        let mut draining = self.draining.lock();
+        draining.retain(|old| !Arc::ptr_eq(&old.generation, &generation));
+        draining.push(Draining::new(Arc::clone(&live)));
+        drop(draining);
         // The one step that readers see.
         *self.live.write() = generation;
-        *self.draining.lock() = Some(Draining::new(Arc::clone(&live)));
         drop(turn);
         self.tell(|_| ());
         Ok(live)
@@ -656,6 +671,7 @@ impl<V: View> RunnerShared<V> {
                 let old = std::mem::replace(&mut state.phase, Phase::Idle);
                 drop(state);
                 drop(old);
+                self.forget_drained();
                 return self.desk.tell();
             }
         }

@@ -34,8 +34,10 @@ use crate::access::Authorised;
 
 pub(super) use follow::follow;
 
-/// How long a rebuild is waited for; after that its sender looks at its generations.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a rebuild is waited for; after that its sender looks at its generations. Beside other tests it may take long.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 2 });
+/// The same of one that is held back: it takes long.
+const THROTTLED_PATIENCE: Duration = Duration::from_millis(100);
 /// When to look again.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
@@ -332,16 +334,21 @@ pub(super) async fn rebuild(
     let most = wish.most_events_per_second.and_then(|most| NonZeroU64::new(most.0.get().into()));
     let wanted = ctx.engine.rebuilds.request(wish.swap.unwrap_or(true), most);
     let number = with_view(&ctx, &name, |view| view.begin_rebuild(wanted)).await?;
-    let (view, _) = ctx.engine.view_of(&name).ok_or_else(|| unknown(&name))?;
+    let (view, projections) = ctx.engine.view_of(&name).ok_or_else(|| unknown(&name))?;
     let fault = |fault: RebuildFault| Err(problem(&fault));
-    let view_name = view.generations().view;
-    let (rebuilt, swapped) = match rebuilt(view, number, PATIENCE).await {
+    let patience = if most.is_some() { THROTTLED_PATIENCE } else { PATIENCE };
+    let outcome = rebuilt(view, number, patience).await;
+    let now = view.generations();
+    let view_name = now.view;
+    // What ended meanwhile is not under way: one look says both.
+    let ended = now.latest.clone().filter(|(of, _)| *of == number).map(|(_, outcome)| outcome);
+    let (rebuilt, swapped) = match outcome.or(ended) {
         Some(RebuildOutcome::Ready(rebuilt)) => (rebuilt, false),
         Some(RebuildOutcome::Swapped(rebuilt) | RebuildOutcome::SwappedBack(rebuilt)) => (rebuilt, true),
         Some(RebuildOutcome::Cancelled) => return fault(RebuildFault::Cancelled { name: view_name }),
         Some(RebuildOutcome::Failed(cause)) => return fault(RebuildFault::Failed { name: view_name, cause }),
         None => {
-            let form = generations_of(&ctx.engine, &name)?;
+            let form = GenerationsForm::of(now, projections);
             let answer = HttpAnswer::new(StatusCode::ACCEPTED, form.sequence, form);
             let place = format!("/v1/projections/{name}/generations");
             return Ok(answer.located(&place).retry_after(RETRY_AFTER_SECONDS).into_response());

@@ -216,7 +216,7 @@ fn an_equal_generation_waits_if_that_is_asked_for_and_may_be_cancelled() {
     trial.runner.cancel_rebuild().expect("it is ready");
     assert_eq!((trial.name(), trial.latest()), (None, "cancelled"));
     // Nobody comes for it.
-    let short = RebuildRequest { kept: Duration::from_millis(20), ..kept };
+    let short = RebuildRequest { kept: Duration::from_millis(500), ..kept };
     trial.runner.rebuild(short.clone()).expect("it is compared");
     trial.until(None);
     assert_eq!(trial.latest(), "cancelled");
