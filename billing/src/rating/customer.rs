@@ -8,7 +8,7 @@ use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::Period;
 
 use super::adjustment::key;
-use super::prices::{AppliedRate, PricingSpan, RatePiece, with_times};
+use super::prices::{AppliedRate, PricingSpan, RatePiece, uncut};
 use super::reduction::{MinimumPart, MonthUntil};
 use super::{Complete, LineDetail, Own, RatedLine, RatingSubject, together};
 use crate::history::History;
@@ -216,7 +216,7 @@ impl<'a> RatingSubject<'a> {
         let period = Period::new(first.start, last.stop)?;
         let Model::Minimum { of, .. } = &by.rate.model else { return None };
         let priced =
-            with_times(parts).flat_map(|(piece, applies)| self.minimum_parts(piece, applies, histories));
+            uncut(parts, self).flat_map(|(piece, applies)| self.minimum_parts(piece, applies, histories));
         let parts: Vec<MinimumPart> = priced.collect();
         let owed: Exact = parts.iter().map(|part| Exact::product(part.quantity, part.price)).sum();
         let book = by.version.book;

@@ -11,7 +11,7 @@ use slapledger_core::domain::time::Period;
 
 use super::customer::{counts, name_of_base, united};
 use super::instance::RatedInstance;
-use super::prices::{AppliedCharge, AppliedRate, PricingSpan, RatePiece, Version, with_times};
+use super::prices::{AppliedCharge, AppliedRate, PricingSpan, RatePiece, Version, uncut};
 use super::reduction::{LineReduction, MinimumPart, MonthUntil, Reduced, ReductionRule};
 use super::usage::name_of;
 use super::{DimensionSlice, Own, RatedLine, RatingSubject};
@@ -24,7 +24,7 @@ type CappedThing<'l> = (Reduces, &'l DimensionSlice);
 /// A maximum of a month, before it is known what it comes to.
 struct Maximum<'m, 'a> {
     pieces: &'m [RatePiece<'a>],
-    /// The months of a piece that the maximum is for; the second time is that in which the rate applies.
+    /// The months of a piece that the maximum is for; the second time is that in which it would be one.
     months: &'m dyn Fn(Period, Period, Proration) -> Vec<Period>,
     members: Vec<usize>,
     instance: Option<InstanceId>,
@@ -231,7 +231,7 @@ impl<'a> RatingSubject<'a> {
     ) -> (Reduced, Vec<MinimumPart>) {
         let pieces = maximum.pieces.iter().copied();
         let pieces = pieces.filter(|(piece, _)| until == MonthUntil::Now || self.is_before(*piece));
-        let parts: Vec<MinimumPart> = with_times(&pieces.collect::<Vec<_>>())
+        let parts: Vec<MinimumPart> = uncut(&pieces.collect::<Vec<_>>(), self)
             .filter_map(|((piece, by), applies)| match by.rate.model {
                 Model::Maximum { price, proration, .. } => {
                     Some(((maximum.months)(piece, applies, proration), price))

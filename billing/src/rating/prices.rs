@@ -101,18 +101,22 @@ pub(crate) struct AppliedRate<'a> {
 /// A time of a month, and a rate that applies in it.
 pub(super) type RatePiece<'a> = (Period, AppliedRate<'a>);
 
-/// Each piece with the uninterrupted time in which the same is charged: pieces are cut where the period begins, and where
-/// other prices change.
-pub(super) fn with_times<'p, 'a>(
+/// Each piece with the time that it would be without the cut where the period begins: a month that is invoiced in parts has
+/// the maximums and minimums of one that is not.
+pub(super) fn uncut<'p, 'a>(
     pieces: &'p [RatePiece<'a>],
+    subject: &RatingSubject<'_>,
 ) -> impl Iterator<Item = (RatePiece<'a>, Period)> + use<'p, 'a> {
-    let goes_on = |(before, by): &RatePiece<'_>, (after, then): &RatePiece<'_>| {
-        before.stop == after.start && by.charges_as(*then)
+    let (begins, customer) = (subject.period.start, subject.payer);
+    let goes_on = move |(before, by): &RatePiece<'_>, (after, then): &RatePiece<'_>| {
+        (before.stop, after.start) == (begins, begins)
+            && by.version.same_for_customer(then.version, customer)
+            && by.charges_as(*then)
     };
     pieces.chunk_by(goes_on).flat_map(|chunk| {
-        let applies = chunk[0].0;
-        let stop = chunk.last().map_or(applies.stop, |(last, _)| last.stop);
-        chunk.iter().map(move |piece| (*piece, Period { start: applies.start, stop }))
+        let start = chunk[0].0.start;
+        let stop = chunk.last().map_or(chunk[0].0.stop, |(last, _)| last.stop);
+        chunk.iter().map(move |piece| (*piece, Period { start, stop }))
     })
 }
 
