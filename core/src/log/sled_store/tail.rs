@@ -260,7 +260,8 @@ impl Tail {
                 epoch: self.place.number,
                 sequence: self.last().next(),
                 cause: format!(
-                    "{}, and the record of sequence {sequence} follows at byte {later}",
+                    "{}, and the record of sequence {sequence} follows at byte {later}; a copy of the folder of a \
+                     running server has to be made with `slapledger backup`",
                     end.cause
                 ),
             }),
