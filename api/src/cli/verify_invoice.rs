@@ -150,13 +150,16 @@ fn check(asked: &VerifyInvoice, path: &Path, compared: &mut ComparedProofs) -> a
         return Ok(ProofVerdict::CannotRepeat);
     }
     let repeated = repeat(&events, &proof.invoice, proof.line)?;
-    explanations::compare(&proof.explanations, &events, (&proof.invoice, proof.line))?;
+    let explained = explanations::compare(&proof.explanations, &events, (&proof.invoice, proof.line))?;
     let what = match (proof.line, repeated.by_hand) {
         (Some(line), _) => format!("{} line {line}", proof.invoice),
         (None, true) => format!("{} (credits what somebody decided)", proof.invoice),
         (None, false) => proof.invoice.clone(),
     };
     say!("{what} holds: {} lines from {} usage events", repeated.lines, repeated.usage);
+    if !explained {
+        say!("explained  no: the proof has no explanations to compare");
+    }
     if proof.line.is_none() {
         say!("total      {}, due {}", repeated.total, repeated.due);
     }

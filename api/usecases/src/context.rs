@@ -135,23 +135,19 @@ impl RequestContext {
 
     /// What SLAP and lists are answered from.
     pub fn slap(&self) -> ProjectView<'_, SlapViews> {
-        match &self.past {
-            Some(past) => past.slap_of(self.project),
-            None => match &self.leases {
-                Some(leases) => leases.slap_of(self.project),
-                None => self.engine.slap_of(self.project),
-            },
+        match (&self.past, &self.leases) {
+            (Some(past), _) => past.slap_of(self.project),
+            (None, Some(leases)) => leases.slap_of(self.project),
+            (None, None) => self.engine.slap_of(self.project),
         }
     }
 
     /// Metering, prices, runs and invoices.
     pub fn billing(&self) -> ProjectView<'_, BillingView> {
-        match &self.past {
-            Some(past) => past.billing_of(self.project),
-            None => match &self.leases {
-                Some(leases) => leases.billing_of(self.project),
-                None => self.engine.billing_of(self.project),
-            },
+        match (&self.past, &self.leases) {
+            (Some(past), _) => past.billing_of(self.project),
+            (None, Some(leases)) => leases.billing_of(self.project),
+            (None, None) => self.engine.billing_of(self.project),
         }
     }
 

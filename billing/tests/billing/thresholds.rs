@@ -274,7 +274,7 @@ impl Invoiced {
         self.cloud.execute(Command::IssueCreditNote(Box::new(note)));
     }
 
-    /// What all documents come to, by currency, in minor units.
+    /// The sum of all documents, in minor units.
     fn charged(&self) -> i128 {
         let documents = self.cloud.log.iter().filter_map(|recorded| match &recorded.event {
             Event::InvoiceFinalised(event) => Some(&event.invoice),
@@ -308,7 +308,7 @@ impl Invoiced {
     }
 }
 
-/// How many documents of each run reason there were, so that the property is known to have had them.
+/// How many threshold runs and credit notes there were: a property without them shows nothing.
 type Played = BTreeMap<&'static str, usize>;
 
 fn compare(book: &str, steps: &[ThresholdStep]) -> Result<Played, String> {

@@ -1,6 +1,6 @@
 //! Generations of the projections: made from the log while the live one serves, compared, swapped, and swapped back.
 //!
-//! Projections of one view share their generations: what is asked of one is done for all of them.
+//! Projections of one view share their generations: a rebuild of one of them rebuilds all of them.
 
 pub(super) mod describe;
 mod follow;
@@ -51,7 +51,7 @@ pub(crate) struct RebuiltForm {
     projections: Vec<ComparedForm>,
     /// The generation that was made.
     generation: u64,
-    /// Whether it is live: by itself it takes its place only if it is the same.
+    /// Whether it is live: a generation that differs waits until somebody swaps it in.
     swapped: bool,
     differences: DifferencesForm,
     sequence: Sequence,
@@ -266,7 +266,7 @@ impl GenerationsForm {
         Self { view, projections, items, latest, sequence: position }
     }
 
-    /// Whether something goes on by itself.
+    /// Whether the server still works on a generation.
     fn is_at_work(&self) -> bool {
         use GenerationState::{Building, Comparing, Swapping};
         self.items.iter().any(|item| matches!(item.state, Building | Comparing | Swapping))

@@ -8,8 +8,9 @@
 //! All readers together send a bounded number of bytes a second. A reader who falls behind continues from the log, in
 //! bounded pieces that readers share; nothing is skipped.
 //!
-//! Not here: who may see which event, and how a request becomes a stream.
+//! `answer` is the form of an answer that is a stream. Not here: who may see which event, and how a request becomes a stream.
 
+mod answer;
 mod groups;
 mod recent;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use tokio::sync::{Semaphore, watch};
 
+pub(crate) use answer::server_sent;
 pub(crate) use groups::{EventGroup, EventRun, GroupEvents, ShownMembers};
 use recent::RecentGroups;
 

@@ -9,12 +9,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use axum::http::{HeaderMap, HeaderName, Uri};
 use axum::response::Response;
 use slapledger_core::domain::id::Sequence;
-use slapledger_kit::answer::SEQUENCE;
 use slapledger_kit::problem::{Problem, ProblemDetails};
 use slapledger_projections::SlapViews;
 use slapledger_usecases::context::RequestContext;
@@ -27,7 +26,9 @@ use tokio::sync::watch;
 use super::filter::EventFilter;
 use crate::access::{Authorised, ContinuedRequest, Gateway};
 use crate::rest::query::{self, Query};
-use crate::streams::{EventGroup, EventRun, GroupEvents, ShownMembers, StreamBounds, StreamSeat, TICK, Tick};
+use crate::streams::{
+    EventGroup, EventRun, GroupEvents, ShownMembers, StreamBounds, StreamSeat, TICK, Tick, server_sent,
+};
 
 /// How long a stream is silent at most.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -89,14 +90,7 @@ pub(crate) async fn follow(
     let pieces = futures_util::stream::unfold(reader, async |mut reader| {
         reader.next().await.map(|piece| (Ok::<_, Infallible>(piece), reader))
     });
-    let mut response = Response::new(Body::from_stream(pieces));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // A reverse proxy passes on each piece as it comes.
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    headers.insert(SEQUENCE, HeaderValue::from(head.0));
-    Ok(response)
+    Ok(server_sent(pieces, head))
 }
 
 /// A reader of a stream.

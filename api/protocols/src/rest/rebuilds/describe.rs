@@ -1,4 +1,4 @@
-//! What is said of the routes of generations.
+//! The descriptions of the routes of generations.
 
 use std::num::NonZeroU32;
 
@@ -14,7 +14,7 @@ use crate::rest::openapi::schema::{self, Nothing};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RebuildWish {
-    /// Whether the new generation takes its place by itself if it is the same. Default: true
+    /// Whether the server swaps the new generation in when it is equal to the live one. Default: true
     pub(super) swap: Option<bool>,
     /// How many events a second are read at most. Default: the setting `rebuild.most_events_per_second`
     pub(super) most_events_per_second: Option<EventsPerSecond>,
@@ -53,7 +53,7 @@ pub(crate) fn follow(operation: Operation) -> Operation {
     of_projection(operation.called("followGenerations", "log", "How far a rebuild is, as it goes on"))
         .description(
             "Server-sent events: `event` is `generations`, `data` is what the list of generations says. One comes each \
-             second and with each change, and the stream ends when nothing goes on by itself any more. When the \
+             second and with each change, and the stream ends when the rebuild has ended or waits for a decision. When the \
              credential or the session of its reader ends, a last event of type `end` has the problem as its data.",
         )
         .query::<schema::Sequence>("min_sequence", "Wait until at least this sequence is reflected")

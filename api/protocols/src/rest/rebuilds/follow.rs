@@ -1,14 +1,13 @@
-//! `GET /v1/projections/{name}/generations/stream`: how far a rebuild is, until nothing goes on by itself any more.
+//! `GET /v1/projections/{name}/generations/stream`: how far a rebuild is, until it ends or waits for a decision.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use slapledger_kit::answer::SEQUENCE;
 use slapledger_kit::problem::{Problem, ProblemDetails};
 use slapledger_usecases::policy;
 use tokio::sync::watch;
@@ -16,7 +15,7 @@ use tokio::sync::watch;
 use super::{generations_of, unknown};
 use crate::access::{Authorised, ContinuedRequest, Gateway};
 use crate::rest::query::{Named, Query};
-use crate::streams::{StreamBounds, StreamSeat};
+use crate::streams::{StreamBounds, StreamSeat, server_sent};
 
 /// How often a reader is told how far it is.
 const EVERY: Duration = Duration::from_secs(1);
@@ -53,13 +52,7 @@ pub(in crate::rest) async fn follow(
     let pieces = futures_util::stream::unfold(reader, async |mut reader| {
         reader.next().await.map(|piece| (Ok::<_, Infallible>(piece), reader))
     });
-    let mut response = Response::new(Body::from_stream(pieces));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    headers.insert(SEQUENCE, HeaderValue::from(position.0));
-    Ok(response)
+    Ok(server_sent(pieces, position))
 }
 
 impl GenerationsReader {
